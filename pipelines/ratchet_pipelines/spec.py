@@ -1,0 +1,274 @@
+"""What the platform asks of the cluster: the specs of jobs, and the envelope in which a job receives its own.
+
+The control plane validates with these models, the dashboard draws its forms from their JSON schema, and
+`ratchet_pipelines.run` reads them on the cluster. Nothing here is heavier than pydantic.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
+"""A DNS label: what Kubernetes, Ray and MLflow all accept as a name (1 to 63 characters)."""
+
+MAX_SPEC_BYTES = 64 * 1024
+"""A spec travels in one environment variable; Linux limits one to 128 KiB (`MAX_ARG_STRLEN`)."""
+
+ENVELOPE_VARIABLE = "RATCHET_JOB"
+"""The environment variable that holds the job's `Envelope` as JSON."""
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
+Uri = Annotated[str, Field(min_length=1, max_length=2048)]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
+Metric = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_/.-]+$")]
+Alias = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^(?!v\d+$)[a-z][a-z0-9_-]*$")]
+
+
+class Spec(BaseModel):
+    """The base of all specs: an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Spec):
+    """A table by address, and how it is split.
+
+    The split is decided by a hash of each row's content, so that a row stays on its side when rows are added, and two
+    equal rows never stand on both sides.
+    """
+
+    uri: Uri
+    """`sklearn://breast_cancer`, or a Parquet or CSV file or folder: `file:///…`, `s3://…`, `gs://…`, `abfs://…`."""
+    target: Column = "target"
+    features: list[Column] | None = None
+    """The columns to learn from; all but the target when not given."""
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _some_rows_are_left_to_train_on(self) -> Data:
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError("test_fraction + validation_fraction must be below 1: no row would be left to train on")
+        if self.features is not None and self.target in self.features:
+            raise ValueError(f"the target {self.target!r} is among the features: the model would read the answer")
+        return self
+
+
+class Resources(Spec):
+    """What a job asks of the cluster. All workers start together or none does."""
+
+    workers: int = Field(default=1, ge=1, le=10_000)
+    cpus_per_worker: float = Field(default=1, gt=0, le=1_024)
+    gpus_per_worker: float = Field(default=0, ge=0, le=64)
+
+    @property
+    def cpus(self) -> float:
+        return self.workers * self.cpus_per_worker
+
+    @property
+    def gpus(self) -> float:
+        return self.workers * self.gpus_per_worker
+
+
+class Job(Spec):
+    """What every kind of job has."""
+
+    name: Name | None = None
+    resources: Resources = Resources()
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    deadline_s: int = Field(default=24 * 3600, ge=10, le=90 * 24 * 3600)
+    """Seconds a job may run, over all its attempts, before it is stopped."""
+    max_attempts: int = Field(default=3, ge=1, le=20)
+    """How often the job is started when the cluster fails it. An error of the job's own is never tried again."""
+    priority: int = Field(default=0, ge=-100, le=100)
+
+
+class Train(Job):
+    """Train one model and log it once."""
+
+    kind: Literal["train"] = "train"
+    recipe: str = Field(default="tabular", max_length=63)
+    data: Data
+    params: dict[str, Any] = Field(default_factory=dict, max_length=100)
+    """The recipe's own parameters; their schema is in `ratchet_pipelines.catalog`."""
+    model: Name | None = None
+    """The registered model that the result becomes a version of. Not registered when not given."""
+
+
+class Uniform(Spec):
+    """A number between `low` and `high`; on a logarithmic scale when `log`."""
+
+    kind: Literal["uniform"] = "uniform"
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Uniform:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low ({self.low}) must be above 0 on a logarithmic scale")
+        return self
+
+
+class Choice(Spec):
+    """One of the values listed."""
+
+    kind: Literal["choice"] = "choice"
+    values: list[Any] = Field(min_length=1, max_length=100)
+
+
+Space = Annotated[Uniform | Choice, Field(discriminator="kind")]
+
+
+class Sweep(Job):
+    """Search a recipe's parameters with Ray Tune: random search, stopped early by ASHA (Li et al. 2020)."""
+
+    kind: Literal["sweep"] = "sweep"
+    recipe: str = Field(default="tabular", max_length=63)
+    data: Data
+    params: dict[str, Any] = Field(default_factory=dict, max_length=100)
+    """The parameters that all trials share."""
+    search: dict[str, Space] = Field(min_length=1, max_length=50)
+    trials: int = Field(default=8, ge=1, le=10_000)
+    max_concurrent: int = Field(default=2, ge=1, le=1_000)
+    metric: Metric = "val/loss"
+    mode: Literal["min", "max"] = "min"
+    grace_period: int = Field(default=3, ge=1)
+    """Epochs that every trial may run before ASHA may stop it."""
+    reduction_factor: float = Field(default=3, gt=1)
+    model: Name | None = None
+
+    @property
+    def concurrent_trials(self) -> int:
+        return min(self.trials, self.max_concurrent)
+
+
+class ModelVersion(Spec):
+    """One version of a registered model, by its name in MLflow."""
+
+    name: str = Field(min_length=1, max_length=255)
+    version: int = Field(ge=1)
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+class Evaluate(Job):
+    """Measure model versions on the same test split of the same data.
+
+    Logs every metric of version V as `v<V>/<metric>` in the job's run, and the split as `test/rows`, `data.hash`.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    data: Data
+    models: list[ModelVersion] = Field(min_length=1, max_length=20)
+
+
+class DriftCheck(Job):
+    """Compare what an endpoint was asked with what its model was trained on.
+
+    The false-alarm rate `alpha` is of the whole check: it is shared out over the columns (Bonferroni), so that a check
+    of a window without drift raises an alarm with probability at most `alpha`, however many columns there are.
+    """
+
+    kind: Literal["drift_check"] = "drift_check"
+    predictions: Uri
+    """The folder of the endpoint's prediction log."""
+    model: ModelVersion
+    """The version whose reference profile is compared with: the one that takes the traffic."""
+    since: str = Field(min_length=20, max_length=40)
+    """Start of the window (RFC 3339, UTC), included."""
+    until: str = Field(min_length=20, max_length=40)
+    """End of the window (RFC 3339, UTC), excluded."""
+    max_rows: int = Field(default=5_000, ge=10, le=1_000_000)
+    """The newest rows of the window are taken, at most this many."""
+    min_rows: int = Field(default=100, ge=10)
+    """Below this the check says `insufficient_data`, and nothing about drift."""
+    alpha: float = Field(default=0.01, gt=0, lt=0.5)
+    report: Uri
+    """Where the HTML report is written."""
+
+
+JobSpec = Annotated[Train | Sweep | Evaluate | DriftCheck, Field(discriminator="kind")]
+
+
+class Envelope(Spec):
+    """What a job is given when it starts. Holds no secret: Ray shows environment variables to whoever has its token."""
+
+    job: str
+    attempt: int = Field(ge=1)
+    project: str
+    run_id: str
+    """The MLflow run, opened by the platform: one over all attempts."""
+    storage: Uri
+    """The root of the platform's storage; the job writes under `jobs/<job>/`."""
+    spec: JobSpec
+
+
+class ExitCode(IntEnum):
+    """How a job ends, told by its exit status: sysexits.h where it has a word for it."""
+
+    OK = 0
+    USER_ERROR = 64
+    """The spec or the user's code is wrong: trying again gives the same."""
+    DATA_ERROR = 65
+    """The data can't be read, or is not what the spec says."""
+    OUT_OF_MEMORY = 71
+    INTERNAL = 70
+
+
+class RunTag(StrEnum):
+    """The tags by which a job tells its result in its MLflow run."""
+
+    JOB = "ratchet.job"
+    PROJECT = "ratchet.project"
+    MODEL_URI = "ratchet.model_uri"
+    """Set on success by train and sweep: what to register, `models:/m-…`."""
+    MESSAGE = "ratchet.message"
+    """Set on failure: what was wrong and what to do, in one or two sentences."""
+    DATA_HASH = "ratchet.data_hash"
+    PRIMARY_METRIC = "ratchet.primary_metric"
+    """The name of the metric by which two versions are compared, such as `test/accuracy`."""
+    GREATER_IS_BETTER = "ratchet.greater_is_better"
+    """`true` or `false`."""
+    BEST_TRIAL = "ratchet.best_trial"
+    """Set by a sweep: the MLflow run id of the best trial."""
+    DRIFT = "ratchet.drift"
+    """Set by a drift check: its verdict (`drift`, `no_drift`, `insufficient_data`)."""
+
+
+class Variant(Spec):
+    """One model version behind an endpoint, and its share of the traffic."""
+
+    name: Name
+    model: ModelVersion
+    weight: float = Field(ge=0, le=1)
+
+
+class ServingConfig(Spec):
+    """The `user_config` of an endpoint's replicas: everything that may change without a restart."""
+
+    endpoint: Name
+    project: Name
+    salt: str
+    """Mixed into the hash of a caller's key: a new salt deals all keys anew."""
+    variants: list[Variant] = Field(max_length=20)
+    token_hashes: list[str] = Field(default_factory=list, max_length=10_000)
+    """SHA-256 (hex) of the tokens that may ask for predictions."""
+    generation: int = Field(ge=0)
+    """The endpoint's desired state that this is; replicas report it back."""
+
+    @field_validator("variants")
+    @classmethod
+    def _weights_sum_to_one(cls, variants: list[Variant]) -> list[Variant]:
+        if variants and abs(sum(variant.weight for variant in variants) - 1) > 1e-6:
+            raise ValueError(f"the weights sum to {sum(variant.weight for variant in variants):g}, not 1")
+        if len({variant.name for variant in variants}) < len(variants):
+            raise ValueError("two variants have the same name")
+        return variants
