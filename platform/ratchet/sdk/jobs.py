@@ -1,0 +1,132 @@
+"""Jobs: submit, watch, follow, wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from ratchet.sdk.collection import PATIENCE_S, Collection, body_of, id_of
+from ratchet.sdk.errors import JobFailed, ServerUnavailable
+from ratchet.sdk.resources import Job, LogPart, Plan, Series, Trial
+from ratchet.sdk.transport import backoff
+
+Spec = Mapping[str, Any] | BaseModel
+"""A mapping, or one of `ratchet_pipelines.spec`'s models."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """Something that happened to a followed job."""
+
+    kind: str
+    """`job` (its state; `job` is set), `metrics` or `log`; a newer server may send others."""
+    data: Any
+    """The event's data as the server sent it."""
+    id: str
+    """Where the stream can be taken up again."""
+    job: Job | None = None
+
+
+class Jobs(Collection[Job]):
+    resource = Job
+    name = "jobs"
+
+    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> Job:
+        """Puts a job into the queue.
+
+        The request carries an Idempotency-Key (a new one when none is given), so that a repetition after a lost
+        answer never starts a second job.
+        """
+        return self._post(Job, self._address("jobs"), body_of(spec), idempotency_key=idempotency_key)
+
+    def plan(self, spec: Spec) -> Plan:
+        """What `submit` would do, checked by the server, with nothing started."""
+        return self._post(Plan, self._address("jobs:plan"), body_of(spec))
+
+    def cancel(self, job: str | Job) -> Job:
+        return self._post(Job, self._address("jobs", f"{id_of(job)}:cancel"))
+
+    def wait(
+        self,
+        job: str | Job,
+        *,
+        timeout: float | None = None,
+        on_change: Callable[[Job], None] | None = None,
+        check: bool = True,
+    ) -> Job:
+        """The job once it has ended. `JobFailed` when it failed or was cancelled, unless `check` is off."""
+        id = id_of(job)
+        ended = self._wait(
+            lambda: self.get(id), lambda job: job.ended, what=f"Job {id}", timeout=timeout, on_change=on_change
+        )
+        if check:
+            raise_for_status(ended)
+        return ended
+
+    def follow(self, job: str | Job, *, last_event_id: str = "") -> Iterator[Update]:
+        """What happens to the job from now on, until it has ended.
+
+        A broken connection is taken up again where it broke, for up to two minutes without an answer.
+        """
+        id, ended, failures, reached = id_of(job), False, 0, time.monotonic()
+        while not ended:
+            try:
+                with self._transport.events(self._address("jobs", id, "events"), last_event_id=last_event_id) as events:
+                    for event in events:
+                        failures, reached = 0, time.monotonic()
+                        last_event_id = event.id or last_event_id
+                        if not event.data:
+                            continue
+                        update = _update(event.event, event.json(), event.id)
+                        ended = ended or (update.job is not None and update.job.ended)
+                        yield update
+            except ServerUnavailable:
+                if time.monotonic() - reached > PATIENCE_S:
+                    raise
+            if not ended:
+                failures += 1
+                self._transport.sleep(backoff(failures))
+
+    def metrics(self, job: str | Job) -> list[Series]:
+        answer = self._transport.json("GET", self._address("jobs", id_of(job), "metrics"))
+        return [Series.model_validate(series) for series in answer["series"]]
+
+    def logs(self, job: str | Job, *, follow: bool = False) -> Iterator[str]:
+        """The job's log in parts, as far as it is written; with `follow`, to its end."""
+        id, offset, delay = id_of(job), 0, 0.3
+        while True:
+            part = LogPart.model_validate(
+                self._transport.json("GET", self._address("jobs", id, "logs"), params={"offset": offset})
+            )
+            if part.text:
+                delay = 0.3
+                yield part.text
+            if part.complete or (not follow and part.next_offset <= offset):
+                return
+            if part.next_offset <= offset:
+                self._transport.sleep(delay)
+                delay = min(3.0, delay * 1.4)
+            offset = max(offset, part.next_offset)
+
+    def trials(self, job: str | Job) -> Iterator[Trial]:
+        """The trials of a sweep."""
+        return self._pages(Trial, self._address("jobs", id_of(job), "trials"))
+
+
+def raise_for_status(job: Job) -> None:
+    """`JobFailed` when the job ended otherwise than well."""
+    if job.status in ("failed", "cancelled"):
+        why = f" ({job.reason})" if job.reason and job.reason != job.status else ""
+        raise JobFailed(
+            f"Job {job.id} {'was cancelled' if job.status == 'cancelled' else 'failed'}{why}"
+            f"{': ' + job.message if job.message else ''}",
+            job,
+        )
+
+
+def _update(kind: str, data: Any, id: str) -> Update:
+    return Update(kind, data, id, Job.model_validate(data) if kind == "job" else None)

@@ -1,0 +1,67 @@
+"""Registered models: versions, aliases and promotions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ratchet.sdk.collection import Collection, name_of
+from ratchet.sdk.errors import WorkFailed
+from ratchet.sdk.resources import AliasMove, Model, Promotion
+
+
+class Models(Collection[Model]):
+    resource = Model
+    name = "models"
+
+    def promote(
+        self,
+        model: str | Model,
+        version: int,
+        *,
+        gate: Mapping[str, Any],
+        alias: str = "champion",
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> Promotion:
+        """Asks for an alias to be moved to a version. The gate decides: the version is measured, together with the one
+        that has the alias, on the same test split, and the alias moves when every rule holds.
+
+        With `wait`, returns the decided promotion; see `wait_promotion`.
+        """
+        body = {"version": version, "alias": alias, "gate": dict(gate)}
+        promotion = self._post(Promotion, self._address("models", name_of(model), "promotions"), body)
+        return self.wait_promotion(model, promotion, timeout=timeout) if wait else promotion
+
+    def promotions(self, model: str | Model) -> Iterator[Promotion]:
+        return self._pages(Promotion, self._address("models", name_of(model), "promotions"))
+
+    def get_promotion(self, model: str | Model, id: str) -> Promotion:
+        return self._get(Promotion, self._address("models", name_of(model), "promotions", id))
+
+    def wait_promotion(
+        self,
+        model: str | Model,
+        promotion: str | Promotion,
+        *,
+        timeout: float | None = None,
+        on_change: Callable[[Promotion], None] | None = None,
+    ) -> Promotion:
+        """The promotion once it is decided: `passed` or `refused`. `WorkFailed` when it could not be decided."""
+        id = promotion if isinstance(promotion, str) else promotion.id
+        decided = self._wait(
+            lambda: self.get_promotion(model, id),
+            lambda now: now.ended,
+            what=f"Promotion {id}",
+            timeout=timeout,
+            on_change=on_change,
+        )
+        if decided.status == "failed":
+            raise WorkFailed(
+                f"Promotion {id} failed: {decided.message or decided.reason or 'no reason given'}", decided
+            )
+        return decided
+
+    def alias_moves(self, model: str | Model) -> Iterator[AliasMove]:
+        """Who moved which alias, when, from what, on what evidence."""
+        return self._pages(AliasMove, self._address("models", name_of(model), "alias-moves"))

@@ -1,0 +1,197 @@
+"""HTTP as the SDK needs it: one place for authentication, retries, errors and event streams."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from ratchet import __version__
+from ratchet.sdk.config import Connection
+from ratchet.sdk.errors import RatchetError, ServerUnavailable, from_problem
+
+TIMEOUT = httpx2.Timeout(30, connect=5, pool=30)
+STREAM_TIMEOUT = httpx2.Timeout(30, connect=5, read=45)
+"""The server sends a comment every 15 s, so that a silence of 45 s means that the connection is dead."""
+
+ATTEMPTS = 5
+FIRST_DELAY_S = 0.25
+MAX_DELAY_S = 20.0
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Transport:
+    """Sends requests to one API as one caller. Safe to share between threads."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.connection = connection
+        self.sleep = sleep
+        self._attempts = attempts
+        headers = {"User-Agent": f"ratchet-sdk/{__version__}", "Accept": "application/json"}
+        if connection.token:
+            headers["Authorization"] = f"Bearer {connection.token}"
+        try:
+            base = httpx2.URL(connection.url)
+        except httpx2.InvalidURL as error:
+            raise RatchetError(f"{connection.url!r} is no URL: {error}") from error
+        if base.scheme not in ("http", "https") or not base.host:
+            raise RatchetError(
+                f"{connection.url!r} (from {connection.origin}) is not the address of an API.",
+                hint="It looks like http://127.0.0.1:8470 or https://ratchet.example.com",
+            )
+        self._http = httpx2.Client(
+            base_url=base,
+            headers=headers,
+            timeout=TIMEOUT,
+            transport=transport,
+            trust_env=base.host not in _LOOPBACK,  # a company's proxy cannot reach this machine's loopback
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+    ) -> httpx2.Response:
+        """The answer, when it is a good one; a `RatchetError` when not.
+
+        Every POST carries an Idempotency-Key, so that a repetition starts nothing twice. A request is repeated when it
+        certainly did not arrive (connection refused, 429, 503), and after any failure of the connection when
+        `repeatable`, which by default everything is.
+        """
+        headers = {}
+        if method == "POST":
+            headers["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
+        query = {key: value for key, value in (params or {}).items() if value is not None}
+        request = self._http.build_request(
+            method,
+            url,
+            params=query or None,
+            json=json,
+            headers=headers,
+            timeout=TIMEOUT if timeout is None else timeout,
+        )
+        return self._send(request, repeatable=repeatable is not False)
+
+    def json(self, method: str, url: str, **options: Any) -> Any:
+        """The decoded body of `request`; None when it is empty."""
+        response = self.request(method, url, **options)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError as error:
+            raise RatchetError(
+                f"{response.request.url} answered {response.headers.get('content-type', 'something')!r}, not JSON.",
+                hint="Is this the address of a Ratchet API?",
+            ) from error
+
+    def _send(self, request: httpx2.Request, *, repeatable: bool) -> httpx2.Response:
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            try:
+                response = self._http.send(request)
+            except httpx2.TransportError as error:
+                never_arrived = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+                if last or not (repeatable or never_arrived):
+                    raise self._unreachable(request, error) from error
+                self.sleep(backoff(attempt))
+                continue
+            if response.is_success:
+                return response
+            if last or response.status_code not in RETRIED_STATUSES:
+                raise error_of(response)
+            self.sleep(retry_after(response) or backoff(attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @contextmanager
+    def events(self, url: str, *, last_event_id: str = "") -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+        """One connection to an event stream. Failures of the connection are `ServerUnavailable`, on entry and between
+        events alike."""
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        request = self._http.build_request("GET", url, headers=headers, timeout=STREAM_TIMEOUT)
+        try:
+            response = self._http.send(request, stream=True)
+        except httpx2.TransportError as error:
+            raise self._unreachable(request, error) from error
+        try:
+            if not response.is_success:
+                response.read()
+                raise error_of(response)
+            yield self._read_events(request, response)
+        finally:
+            response.close()
+
+    def _read_events(self, request: httpx2.Request, response: httpx2.Response) -> Iterator[httpx2.ServerSentEvent]:
+        try:
+            yield from httpx2.EventSource(response)
+        except httpx2.SSEError as error:
+            raise RatchetError(f"{request.url} is no event stream: {error}") from error
+        except httpx2.TransportError as error:
+            raise self._unreachable(request, error) from error
+
+    def _unreachable(self, request: httpx2.Request, error: Exception) -> ServerUnavailable:
+        origin = f"{request.url.scheme}://{request.url.netloc.decode()}"
+        why = "it did not answer in time" if isinstance(error, httpx2.TimeoutException) else str(error) or repr(error)
+        local = request.url.host in _LOOPBACK
+        return ServerUnavailable(
+            f"Ratchet cannot be reached at {origin}: {why}",
+            hint="Start it with `ratchet up`, or set RATCHET_URL to where it runs."
+            if local
+            else f"Is the address right? It comes from {self.connection.origin}.",
+        )
+
+
+def backoff(attempt: int) -> float:
+    """Seconds before the next attempt: doubling, with jitter so that many clients do not come back at once."""
+    return min(MAX_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def retry_after(response: httpx2.Response) -> float | None:
+    """The seconds that the server asks to wait (RFC 9110: a number or a date), at most `MAX_DELAY_S`."""
+    text = response.headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), MAX_DELAY_S)
+
+
+def error_of(response: httpx2.Response) -> RatchetError:
+    """The exception of an answer that is an error, whether or not its body is problem details."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    return from_problem(
+        response.status_code, problem if isinstance(problem, dict) else {}, reason=response.reason_phrase
+    )
