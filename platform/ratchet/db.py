@@ -1,0 +1,176 @@
+"""The database: SQLite (one API, one reconciler) or Postgres (any number of each), through one sync engine.
+
+Services never commit: the request (`routes`) or the reconciler's step does, once.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+BUSY_TIMEOUT_S = 5
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, with microseconds. SQLite keeps no zone, so it is put on again when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class db_now(FunctionElement[datetime]):  # noqa: N801 (used like a SQL function)
+    """The database's clock: leases and due times must not depend on which machine looks at them."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(db_now, "sqlite")
+def _now_sqlite(element: db_now, compiler: SQLCompiler, **_: Any) -> str:
+    # The form in which SQLAlchemy stores a DateTime: six decimals, so that text compares as time does.
+    return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+
+
+@compiles(db_now, "postgresql")
+def _now_postgresql(element: db_now, compiler: SQLCompiler, **_: Any) -> str:
+    # Not now(): that is the start of the transaction, which may have waited for a lock.
+    return "clock_timestamp()"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON().with_variant(JSONB(), "postgresql"),
+        list[Any]: JSON().with_variant(JSONB(), "postgresql"),
+    }
+
+
+class Identified:
+    """What every resource's row has."""
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=db_now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=db_now(), onupdate=db_now())
+
+
+class Leased:
+    """What a row has that a reconciler works on: see `ratchet.reconciler.loop`."""
+
+    due_at: Mapped[datetime | None] = mapped_column(server_default=db_now(), index=True)
+    """When a reconciler should look again; never when null."""
+    lease: Mapped[int] = mapped_column(default=0)
+    """The fencing token: it rises with every claim, and a result with an older one is dropped."""
+    lease_until: Mapped[datetime | None]
+
+
+def new_id(prefix: str) -> str:
+    """`<prefix>-` and 20 characters of `[a-z0-9]` that sort by time: 48 bits of milliseconds, 52 random bits."""
+    number = (time.time_ns() // 1_000_000 << 52) | secrets.randbits(52)
+    return prefix + "-" + "".join(CROCKFORD[number >> shift & 31] for shift in range(95, -1, -5))
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose connections wait at most a few seconds for a lock, and notice a database that was restarted."""
+    if not url.startswith("sqlite"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        return create_engine(url, pool_pre_ping=True, pool_size=20, pool_timeout=5, connect_args={"connect_timeout": 5})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, pool_size=20)
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A transaction that reads, then writes, fails at once when another wrote in between (SQLITE_BUSY_SNAPSHOT),
+        # without waiting. Taking the write lock at the start makes it wait its turn instead.
+        readonly = connection.get_execution_options().get("readonly", False)
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that keep objects readable after the commit and flush only when told: no hidden queries."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema to the newest revision."""
+    from alembic import command
+    from alembic.config import Config
+
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+
+
+def now(session: Session) -> datetime:
+    moment = session.scalar(select(db_now()))
+    assert moment is not None
+    return moment
+
+
+@contextmanager
+def read_only(factory: sessionmaker[Session]) -> Iterator[Session]:
+    """A session that takes no write lock (SQLite): readers never wait for writers."""
+    with factory() as session:
+        session.connection(execution_options={"readonly": True})
+        yield session
+
+
+def _write_session(request: Request) -> Iterator[Session]:
+    with request.app.state.sessions() as session:
+        yield session
+        session.commit()
+
+
+def _read_session(request: Request) -> Iterator[Session]:
+    with read_only(request.app.state.sessions) as session:
+        yield session
+
+
+# `scope="function"`: committed before the answer is sent, so that nobody is told of a job that was not written.
+WriteSession = Annotated[Session, Depends(_write_session, scope="function")]
+ReadSession = Annotated[Session, Depends(_read_session)]

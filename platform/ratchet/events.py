@@ -1,0 +1,91 @@
+"""The audit log: every change of state, who made it, and the state before and after. Append-only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import JSON, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from ratchet.db import Base, db_now
+
+SYSTEM = "system"
+"""The actor when a reconciler acts on its own: a retry, a verdict, an alert."""
+
+
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "project", "id"), Index(None, "target_kind", "target_id", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(server_default=db_now())
+    project: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    """`<kind>.<verb>`, such as `job.submitted`."""
+    target_kind: Mapped[str]
+    target_id: Mapped[str]
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    message: Mapped[str] = mapped_column(default="")
+
+
+class EventTarget(BaseModel):
+    kind: str
+    id: str
+
+
+class EventView(BaseModel):
+    """One entry of the audit log."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: EventTarget
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    message: str
+
+    @classmethod
+    def of(cls, row: Event) -> EventView:
+        return cls(
+            id=row.id,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            target=EventTarget(kind=row.target_kind, id=row.target_id),
+            before=row.before,
+            after=row.after,
+            message=row.message,
+        )
+
+
+def emit(
+    session: Session,
+    *,
+    project: str,
+    actor: str,
+    action: str,
+    target: tuple[str, str],
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    message: str = "",
+) -> None:
+    """Write the event in the caller's transaction: it is there exactly when the change is."""
+    kind, target_id = target
+    session.add(
+        Event(
+            project=project,
+            actor=actor,
+            action=action,
+            target_kind=kind,
+            target_id=target_id,
+            before=before,
+            after=after,
+            message=message,
+        )
+    )

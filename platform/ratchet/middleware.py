@@ -1,0 +1,109 @@
+"""What happens to every request, before routing: its id, the size of its body, the headers of its answer."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+from fastapi import FastAPI, Request
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ratchet.errors import TooLarge, problem
+from ratchet.logs import request_id
+from ratchet.settings import Settings
+
+REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+UNLIMITED = ("/mlflow/",)
+"""Artifacts pass through here as a stream; MLflow limits its own requests."""
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+
+requests_total = Counter("ratchet_http_requests", "Requests answered.", ["method", "route", "status"])
+request_seconds = Histogram("ratchet_http_request_duration_seconds", "Time to the first byte.", ["method", "route"])
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+
+
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id.set(given if REQUEST_ID.match(given) else secrets.token_hex(8))
+        limited = not scope["path"].startswith(UNLIMITED)
+        answer = _Answer(scope, send)
+        try:
+            length = int(headers.get(b"content-length", b"0"))
+        except ValueError:
+            length = 0
+        if limited and length > self.max_body_bytes:
+            await self._refuse(scope, receive, answer)
+            return
+        counted = _Counted(receive, self.max_body_bytes) if limited else receive
+        try:
+            await self.app(scope, counted, answer)
+        except _BodyTooLarge:
+            await self._refuse(scope, receive, answer)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = TooLarge(
+            f"The body is larger than {self.max_body_bytes:,} bytes.",
+            hint="Put large data into storage and give its URI.",
+            headers={"Connection": "close"},
+        )
+        await problem(Request(scope), error)(scope, receive, send)
+
+
+class _BodyTooLarge(BaseException):
+    """Not an `Exception`: no handler between here and the reading of the body may answer it."""
+
+
+class _Counted:
+    """The body as it comes, whatever Content-Length said."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.receive = receive
+        self.left = limit
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.left -= len(message.get("body", b""))
+        if self.left < 0:
+            raise _BodyTooLarge
+        return message
+
+
+class _Answer:
+    """Adds our headers, and counts the answer under its route's pattern: an id in a label would never end."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.send = send
+        self.began = time.perf_counter()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *message["headers"],
+                *SECURITY_HEADERS,
+                (b"x-request-id", request_id.get().encode()),
+            ]
+            route = getattr(self.scope.get("route"), "path", "unmatched")
+            method = self.scope["method"]
+            requests_total.labels(method, route, message["status"]).inc()
+            request_seconds.labels(method, route).observe(time.perf_counter() - self.began)
+        await self.send(message)

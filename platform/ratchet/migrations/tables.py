@@ -1,0 +1,16 @@
+"""Every table, imported once: what a migration is compared with."""
+
+from __future__ import annotations
+
+from ratchet import auth, events, idempotency
+from ratchet.abtests import tables as abtests
+from ratchet.db import Base
+from ratchet.endpoints import tables as endpoints
+from ratchet.jobs import tables as jobs
+from ratchet.models import tables as models
+from ratchet.monitors import tables as monitors
+from ratchet.pipelines import tables as pipelines
+from ratchet.projects import tables as projects
+
+ALL = (auth, events, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines)
+metadata = Base.metadata

@@ -1,0 +1,49 @@
+"""`python -m ratchet.reconciler`: every loop of the platform, listed once."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from ratchet import db, logs
+from ratchet.abtests.reconcile import ABTestReconciler
+from ratchet.clients import connect
+from ratchet.clients.ports import Clients
+from ratchet.endpoints.reconcile import ServingReconciler
+from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.models.reconcile import PromotionReconciler
+from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler
+from ratchet.pipelines.reconcile import PipelineReconciler, PipelineRunReconciler
+from ratchet.reconciler.loop import Loop, Reconciler
+from ratchet.settings import Settings
+
+
+def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, Any, Any]]:
+    return [
+        ClusterReconciler(clients),
+        JobReconciler(settings, clients),
+        PromotionReconciler(clients),
+        ServingReconciler(settings, clients),
+        ABTestReconciler(settings),
+        MonitorReconciler(),
+        CheckReconciler(settings, clients),
+        PipelineReconciler(),
+        PipelineRunReconciler(clients),
+    ]
+
+
+def main() -> None:
+    settings = Settings()
+    logs.configure(settings.log_format)
+    sessions: sessionmaker[Session] = db.session_factory(db.open_engine(settings.database))
+    loop = Loop(sessions, reconcilers(settings, connect(settings)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    logs.logger("reconciler").info("started", reconcilers=[each.name for each in loop.reconcilers])
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
