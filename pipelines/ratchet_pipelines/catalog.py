@@ -44,7 +44,7 @@ class Recipe:
     summary: str
     params: type[Params]
     entrypoint: str
-    """`module:function`, imported on the cluster."""
+    """`module:class`, a `ratchet_pipelines.recipes.base.Recipe`, imported on the cluster."""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -54,7 +54,7 @@ RECIPES: dict[str, Recipe] = {
             name="tabular",
             summary="A neural network on a table: classification or regression, by the type of the target.",
             params=TabularParams,
-            entrypoint="ratchet_pipelines.recipes.tabular:train",
+            entrypoint="ratchet_pipelines.recipes.tabular:Tabular",
         ),
     ]
 }

@@ -1,0 +1,95 @@
+"""The entrypoint of every job on the cluster: `python -m ratchet_pipelines.run`.
+
+Reads the `Envelope`, does what its spec says, and tells how it ended three times: by the exit status for the platform,
+by the MLflow run for whoever looks there, by the last line of the log for a person.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, DriftCheck, Envelope, Evaluate, ExitCode, RunTag, Sweep, Train
+from ratchet_pipelines.train.tracking import client, patiently
+
+CANCELLED = 128 + signal.SIGINT
+"""The exit status of a job that was asked to stop, as a shell gives it."""
+MAX_MESSAGE_CHARACTERS = 2000
+
+
+def main() -> int:
+    """Runs the job in the environment; returns the exit status."""
+    started = time.monotonic()
+    try:
+        envelope = Envelope.model_validate_json(os.environ[ENVELOPE_VARIABLE])
+    except (KeyError, ValidationError) as error:
+        _say(f"The variable {ENVELOPE_VARIABLE} holds no job: {error}")
+        return ExitCode.USER_ERROR
+    try:
+        message = _job(envelope)(envelope)
+    except (CancelledJobError, KeyboardInterrupt):
+        _end(envelope, "KILLED", "The job was stopped.")
+        _say(f"Stopped: {envelope.job}.")
+        return CANCELLED
+    except Exception as error:
+        return _failed(envelope, error)
+    _end(envelope, "FINISHED")
+    _say(f"Done in {time.monotonic() - started:.1f} s: {message}")
+    return ExitCode.OK
+
+
+def _job(envelope: Envelope) -> Callable[[Envelope], str | None]:
+    """What to call; imported only now, since each kind of job needs other heavy packages."""
+    match envelope.spec:
+        case Train():
+            from ratchet_pipelines.train.job import train as job
+        case Sweep():
+            from ratchet_pipelines.sweep import sweep as job
+        case Evaluate():
+            from ratchet_pipelines.evaluate import evaluate as job
+        case DriftCheck():
+            from ratchet_pipelines.monitoring.drift import check as job
+    return job
+
+
+def _failed(envelope: Envelope, error: Exception) -> int:
+    if isinstance(error, UserError | DataError):
+        _say(f"{type(error).__name__}: {error}")
+    else:
+        traceback.print_exception(error)
+    code = error.exit_code if isinstance(error, JobError) else _code_of(error)
+    message = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
+    try:
+        _end(envelope, "FAILED", message)
+    except Exception as unreachable:
+        _say(f"The failure could not be noted in MLflow: {unreachable}")
+    _say(f"Failed: {message.splitlines()[0] if message else type(error).__name__}")
+    return code
+
+
+def _code_of(error: Exception) -> ExitCode:
+    return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else ExitCode.INTERNAL
+
+
+def _end(envelope: Envelope, status: str, message: str | None = None) -> None:
+    def end() -> None:
+        if message is not None:
+            client().set_tag(envelope.run_id, RunTag.MESSAGE, message[:MAX_MESSAGE_CHARACTERS])
+        client().set_terminated(envelope.run_id, status)
+
+    patiently(end)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the log of a job is its standard output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What a run needs to go on where it was, and its file. Loaded without pickle's freedom to run code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FILE = "state.pt"
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """A run after `epoch` epochs; what follows from seed and epoch (order of rows, dropout) is not in it."""
+
+    epoch: int
+    net: Weights
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    best: Best
+    finished: bool = False
+
+
+@dataclass
+class Best:
+    """The best epoch so far by the monitored metric."""
+
+    epoch: int = 0
+    value: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    weights: Weights = field(default_factory=dict)
+
+    def improves(self, value: float, mode: str) -> bool:
+        return self.value is None or (value < self.value if mode == "min" else value > self.value)
+
+
+def save(state: State, folder: Path) -> None:
+    # not `asdict`: it would copy every tensor
+    content = vars(state) | {"best": vars(state.best)}
+    torch.save(content, folder / FILE)
+
+
+def load(folder: Path) -> State:
+    """The state in `folder`, on the CPU; raises `FileNotFoundError` when there is none."""
+    content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+    return State(**content | {"best": Best(**content["best"])})

@@ -1,0 +1,43 @@
+"""A train job, from its spec to its model in MLflow."""
+
+from __future__ import annotations
+
+import threading
+
+import ray
+
+from ratchet_pipelines import recipes
+from ratchet_pipelines.spec import Envelope, Train
+
+
+def train(envelope: Envelope) -> str:
+    """Prepares the data, trains on the workers, logs the result in the run; returns a line that says it."""
+    spec = envelope.spec
+    assert isinstance(spec, Train)
+    params = recipes.parse_params(spec.recipe, spec.params)
+    recipe = recipes.load(spec.recipe)
+    prepared = recipe.prepare(spec.data, params)
+    ray.init(address="auto", log_to_driver=True)
+    from ratchet_pipelines import results
+    from ratchet_pipelines.train.launch import Training, launch
+
+    noted = threading.Thread(target=results.log_origin, args=(envelope, params.model_dump()))
+    noted.start()
+    best = launch(
+        Training(
+            name=envelope.job,
+            storage=f"{envelope.storage}/jobs/{envelope.job}/ray",
+            recipe=spec.recipe,
+            params=spec.params,
+            settings=recipe.settings(params, spec.seed),
+            resources=spec.resources,
+            max_attempts=spec.max_attempts,
+            run_id=envelope.run_id,
+        ),
+        prepared.material,
+    )
+    noted.join()
+    trained = recipe.result(prepared, params, best.weights)
+    uri = results.log(envelope, trained, params.model_dump())
+    measured = ", ".join(f"test/{name} {value:.4f}" for name, value in trained.test_metrics.items())
+    return f"{uri}, {measured} (best epoch {best.epoch})."

@@ -1,0 +1,207 @@
+"""A training on the workers of Ray Train: started, resumed, and told apart when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
+from ray.exceptions import RayActorError, RayError
+from ray.train.torch import TorchTrainer, get_device
+
+from ratchet_pipelines import recipes
+from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, OutOfMemoryError, UserError
+from ratchet_pipelines.spec import Resources
+from ratchet_pipelines.train import checkpoints, loop, strategy
+from ratchet_pipelines.train.checkpoints import Best, State
+from ratchet_pipelines.train.tracking import MetricLog
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_INTERVAL_S = 5.0
+POLL_INTERVAL_S = "0.25"
+"""How often the controller looks at its workers: a report waits for that, and so does the end. Ray's default is 2 s."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train, and where its files go."""
+
+    name: str
+    """Of the Ray Train run: the same name at the same storage goes on where an earlier attempt was."""
+    storage: str
+    recipe: str
+    params: dict[str, Any]
+    settings: loop.Settings
+    resources: Resources
+    max_attempts: int = 1
+    run_id: str | None = None
+    """The MLflow run that rank 0 logs every epoch to."""
+    report_every_epoch: bool = False
+    """Tell Ray Train of every epoch and keep every better state, as a sweep needs; else a checkpoint now and then."""
+
+
+def launch(training: Training, material: Any, callbacks: list[Any] | None = None) -> Best:
+    """Trains on `training.resources` and returns the best epoch with its weights.
+
+    Blocks until the cluster has room. A worker or node that is lost is replaced, and training goes on from the last
+    checkpoint, up to `max_attempts` starts.
+
+    Raises:
+        CancelledJobError: SIGINT was received.
+        OutOfMemoryError, EngineError: Ray ended a worker for its memory; lost one too often.
+        UserError: The training diverged. Errors of the recipe's own pass through.
+    """
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_INTERVAL_S)
+    config = {"training": training, "material": ray.put(material)}
+    for attempt in range(1, training.max_attempts + 1):
+        try:
+            return _best(_fit(training, config, callbacks))
+        except (RayActorError, ray.train.TrainingFailedError) as error:
+            cause = _cause(error)
+            if not isinstance(cause, RayError) or attempt == training.max_attempts:
+                raise _explained(cause, attempt) from error
+            logger.warning("A worker was lost (%s); training goes on from its last checkpoint.", cause)
+    raise AssertionError("max_attempts is at least 1")
+
+
+def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None) -> ray.train.Result:
+    resources = training.resources
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config=config,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker={"CPU": resources.cpus_per_worker}
+            | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name=training.name,
+            storage_path=training.storage,
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            callbacks=callbacks,
+        ),
+    )
+    with _interruptible() as interrupted:
+        try:
+            return trainer.fit()
+        except (SystemExit, RayActorError) as error:
+            # Ray's own handler of SIGINT aborts the controller and exits with status 0, as if all were done.
+            if interrupted():
+                raise CancelledJobError("The job was stopped.") from error
+            raise
+
+
+def _best(result: ray.train.Result) -> Best:
+    if result.checkpoint is None:
+        raise EngineError("Ray Train ended without a checkpoint.")
+    with result.checkpoint.as_directory() as folder:
+        return checkpoints.load(Path(folder)).best
+
+
+def _work(config: dict[str, Any]) -> None:
+    """In every worker: the loop, with the process group that Ray Train has opened."""
+    training: Training = config["training"]
+    recipe = recipes.load(training.recipe)
+    learner = recipe.learner(ray.get(config["material"]), recipes.parse_params(training.recipe, training.params))
+    main = ray.train.get_context().get_world_rank() == 0
+    with MetricLog() if main and training.run_id else contextlib.nullcontext() as log:
+        loop.fit(learner, training.settings, strategy.current(get_device()), RayReporter(training, log))
+
+
+class RayReporter:
+    """Checkpoints to Ray Train, and rank 0's metrics of every epoch to MLflow."""
+
+    def __init__(self, training: Training, log: MetricLog | None) -> None:
+        self._training, self._log = training, log
+        self._saved_at = time.monotonic()
+
+    def resume(self) -> State | None:
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return None
+        with checkpoint.as_directory() as folder:
+            return checkpoints.load(Path(folder))
+
+    def wants_state(self, *, improved: bool, last: bool) -> bool:
+        due = time.monotonic() - self._saved_at >= CHECKPOINT_INTERVAL_S
+        return last or due or (improved and self._training.report_every_epoch)
+
+    def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
+        if self._log is not None and self._training.run_id is not None:
+            self._log.log(self._training.run_id, metrics, epoch)
+        if state is None and not self._training.report_every_epoch:
+            return
+        told = {**metrics, "epoch": epoch, "best": best.value}
+        if state is None or ray.train.get_context().get_world_rank() != 0:
+            ray.train.report(told)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints.save(state, Path(folder))
+            ray.train.report(told, checkpoint=ray.train.Checkpoint.from_directory(folder))
+        self._saved_at = time.monotonic()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Any]:
+    """Gives a function that says whether SIGINT came; leaves handlers as they were, since Ray replaces SIGINT's.
+
+    In a thread (a Tune trial) there are no handlers, and nothing is ever said to have come.
+    """
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    except ValueError:
+        yield lambda: False
+        return
+
+    def interrupted() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return signal.SIGINT in reader.recv(4096)
+        return False
+
+    try:
+        yield interrupted
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, before)
+        reader.close()
+        writer.close()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first worker's own error, out of what Ray Train wraps it in."""
+    if isinstance(error, ray.train.WorkerGroupError) and error.worker_failures:
+        failures = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
+        # When one worker fails, its peers' collective operations break: the one that is ours says more.
+        return next(
+            (failure for failure in failures if isinstance(failure, JobError | FloatingPointError)), failures[0]
+        )
+    if isinstance(error, ray.train.ControllerError):
+        return error.controller_failure
+    return error
+
+
+def _explained(cause: BaseException, attempts: int) -> BaseException:
+    if isinstance(cause, FloatingPointError):
+        return UserError(f"The training diverged: {cause}. Lower the learning rate.")
+    if isinstance(cause, RayOutOfMemoryError | MemoryError) or type(cause).__name__ == "OutOfMemoryError":
+        return OutOfMemoryError(f"A worker ran out of memory. Use smaller batches or more workers. {cause}")
+    if isinstance(cause, RayError):
+        return EngineError(f"A worker was lost {attempts} times: {cause}")
+    return cause

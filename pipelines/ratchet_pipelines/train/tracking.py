@@ -1,0 +1,126 @@
+"""Metrics to MLflow without waiting for it: kept in memory, sent in batches, kept on while it can't be reached."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 1000
+"""Metrics that MLflow takes in one request."""
+INTERVAL_S = 0.5
+LONGEST_PAUSE_S = 15.0
+CLOSE_TIMEOUT_S = 120.0
+PATIENCE_S = 300.0
+Returned = TypeVar("Returned")
+Send = Callable[[str, list[tuple[str, float, int, int]]], None]
+"""(run id, [(metric, value, Unix time in ms, step)])"""
+
+
+class MetricLog:
+    """Sends metrics from a thread of its own; a training step never waits for MLflow.
+
+    Whatever was logged in one `INTERVAL_S` travels in one request. When MLflow does not answer the metrics wait, with
+    their times, and are sent when it does. Use it as a context manager: leaving it sends the rest.
+    """
+
+    def __init__(self, send: Send | None = None) -> None:
+        self._send = send or _send_to_mlflow
+        self._waiting: list[tuple[str, str, float, int, int]] = []
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
+
+    def log(self, run_id: str, metrics: dict[str, float], step: int) -> None:
+        """Takes metrics of an epoch; never blocks on the network, never raises for it."""
+        now = int(time.time() * 1000)
+        with self._lock:
+            self._waiting += [(run_id, name, value, now, step) for name, value in metrics.items()]
+
+    def close(self) -> None:
+        """Sends what is left; logs an error when MLflow can't be reached for `CLOSE_TIMEOUT_S`."""
+        self._closing.set()
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._waiting:
+            logger.error("%d metrics were not logged: MLflow could not be reached.", len(self._waiting))
+
+    def __enter__(self) -> MetricLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        pause = INTERVAL_S
+        while True:
+            closing = self._closing.is_set()  # looked at first: what was logged before is then among the waiting
+            try:
+                self._send_waiting()
+            except Exception as error:  # whatever the client raises, the metrics must not be lost
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+                logger.warning("MLflow did not take the metrics (%s); they are kept and sent again.", error)
+            else:
+                pause = INTERVAL_S
+                if closing:
+                    return
+            if closing:
+                time.sleep(pause)
+            else:
+                self._closing.wait(pause)
+
+    def _send_waiting(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                run_id = self._waiting[0][0]
+                batch = [entry for entry in self._waiting if entry[0] == run_id][:MAX_BATCH]
+            self._send(run_id, [entry[1:] for entry in batch])
+            sent = set(map(id, batch))
+            with self._lock:
+                self._waiting = [entry for entry in self._waiting if id(entry) not in sent]
+
+
+def patiently(call: Callable[[], Returned], seconds: float = PATIENCE_S) -> Returned:
+    """What `call` returns, tried again while MLflow can't be reached, for at most `seconds`."""
+    pause, deadline = 1.0, time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not _unreachable(error) or time.monotonic() + pause > deadline:
+                raise
+            logger.warning("MLflow can't be reached (%s); trying again in %.0f s.", error, pause)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def _unreachable(error: BaseException | None) -> bool:
+    """Whether the request never got there, or the server was not itself: no answer, or 5xx but for a rejection."""
+    import requests
+
+    while error is not None:
+        if isinstance(error, requests.ConnectionError | requests.Timeout):
+            return True
+        if getattr(error, "get_http_status_code", lambda: 0)() in (502, 503, 504):
+            return True
+        error = error.__cause__ or error.__context__
+    return "Max retries exceeded" in str(error)
+
+
+def client() -> Any:
+    """MLflow's client of `MLFLOW_TRACKING_URI`. Imported here, since MLflow takes 1.5 s to import."""
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient()
+
+
+def _send_to_mlflow(run_id: str, metrics: list[tuple[str, float, int, int]]) -> None:
+    from mlflow.entities import Metric
+
+    client().log_batch(run_id, metrics=[Metric(name, value, when, step) for name, value, when, step in metrics])
