@@ -1,0 +1,72 @@
+"""The platform's files through fsspec: a folder, S3, GCS or Azure, by the scheme of the root."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import fsspec
+
+from ratchet.clients.ports import EngineRefused, EngineUnavailable
+
+
+class FsspecStorage:
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/")
+        self._opened: tuple[Any, str] | None = None
+
+    def uri(self, path: str) -> str:
+        return f"{self._root}/{_checked(path)}"
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self._locate(path)
+        part = f"{target}.{secrets.token_hex(4)}.part"
+        try:
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(part, data)
+            self._files.mv(part, target)
+        except OSError as error:
+            raise EngineUnavailable("storage", f"{self.uri(path)} can't be written: {error}") from error
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            data: bytes = self._files.cat_file(self._locate(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise EngineUnavailable("storage", f"{self.uri(path)} can't be read: {error}") from error
+        return data
+
+    def list(self, folder: str) -> Sequence[str]:
+        base = self._locate("")
+        try:
+            found = self._files.find(self._locate(folder))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise EngineUnavailable("storage", f"{self.uri(folder)} can't be listed: {error}") from error
+        return sorted(path.removeprefix(base).lstrip("/") for path in found if not path.endswith(".part"))
+
+    @property
+    def _files(self) -> Any:
+        return self._open()[0]
+
+    def _locate(self, path: str) -> str:
+        base = self._open()[1].rstrip("/")
+        return f"{base}/{_checked(path)}" if path else base
+
+    def _open(self) -> tuple[Any, str]:
+        """Opened late: importing the file system of a cloud takes a second, and most processes never need it."""
+        if self._opened is None:
+            try:
+                self._opened = fsspec.core.url_to_fs(self._root)
+            except (ImportError, ValueError) as error:
+                raise EngineUnavailable("storage", f"{self._root} can't be opened: {error}") from error
+        return self._opened
+
+
+def _checked(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise EngineRefused("storage", f"{path!r} does not lie below the storage root")
+    return path
