@@ -1,9 +1,9 @@
 """The API. Read this first: what is mounted where, and what happens to every request.
 
-    /api/v1      the resources, a router for each domain
-    /mlflow      MLflow's UI and REST API, behind the same login
-    /healthz /readyz /metrics
-    /            the dashboard
+/api/v1      the resources, a router for each domain
+/mlflow      MLflow's UI and REST API, behind the same login
+/healthz /readyz /metrics
+/            the dashboard
 """
 
 from __future__ import annotations

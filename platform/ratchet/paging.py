@@ -24,7 +24,7 @@ class PageOf(BaseModel, Generic[Item]):
 
 
 class Page:
-    """Which page is asked for. Newest first: ids sort by time, and a page goes on below the last id of the one before."""
+    """Which page is asked for. Newest first: ids sort by time, and a page goes on below the last of the one before."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Alembic's entry: one connection, one transaction, and on Postgres a lock, so that two starts do not migrate at once."""
+"""Alembic's entry: one transaction, and on Postgres a lock, so that two starts do not migrate at once."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
-from ratchet_pipelines.spec import Name
 
 from ratchet.auth import Scope
+from ratchet_pipelines.spec import Name
 
 
 class NewProject(BaseModel):

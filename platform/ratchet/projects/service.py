@@ -57,9 +57,7 @@ def revoke_token(session: Session, project: str, token_id: str, principal: Princ
     if row is None or row.project != project:
         raise NotFound(f"There is no token {token_id!r} in project {project!r}.")
     row.revoked_at = row.revoked_at or now(session)
-    events.emit(
-        session, project=project, actor=principal.actor, action="token.revoked", target=("token", token_id)
-    )
+    events.emit(session, project=project, actor=principal.actor, action="token.revoked", target=("token", token_id))
     make_serving_due(session)
 
 

@@ -27,10 +27,10 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
         PromotionReconciler(clients),
         ServingReconciler(settings, clients),
         ABTestReconciler(settings),
-        MonitorReconciler(),
+        MonitorReconciler(settings),
         CheckReconciler(settings, clients),
         PipelineReconciler(),
-        PipelineRunReconciler(clients),
+        PipelineRunReconciler(),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Comparing two variants of an endpoint on live traffic, and deciding."""

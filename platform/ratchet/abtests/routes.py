@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+
+from ratchet.abtests import service
+from ratchet.abtests.schemas import ABTestView, NewABTest
+from ratchet.abtests.tables import ABTest
+from ratchet.auth import Reader, Writer
+from ratchet.db import ReadSession, WriteSession
+from ratchet.idempotency import IdempotencyHeader
+from ratchet.paging import PageOf, PageQuery
+
+router = APIRouter(prefix="/projects/{project}/abtests")
+
+
+@router.post("", status_code=201)
+def create_abtest(
+    project: str,
+    body: NewABTest,
+    principal: Writer,
+    session: WriteSession,
+    response: Response,
+    idempotency: IdempotencyHeader,
+) -> ABTestView:
+    earlier = idempotency.earlier(session, body)
+    if earlier is not None:
+        response.headers["Idempotent-Replayed"] = "true"
+        return service.view(session, service.get(session, project, earlier))
+    test = service.create(session, project=project, new=body, actor=principal.actor)
+    idempotency.made(session, body, test.id)
+    session.refresh(test)
+    return service.view(session, test)
+
+
+@router.get("")
+def list_abtests(
+    project: str,
+    principal: Reader,
+    session: ReadSession,
+    page: PageQuery,
+    endpoint: str | None = None,
+    status: str | None = None,
+) -> PageOf[ABTestView]:
+    query = select(ABTest).where(ABTest.project == project)
+    if endpoint:
+        query = query.where(ABTest.endpoint == endpoint)
+    if status:
+        query = query.where(ABTest.status == status)
+    rows, following = page.take(session, query, ABTest.id)
+    return PageOf(items=[service.view(session, row, looks=False) for row in rows], next_page_token=following)
+
+
+@router.get("/{abtest}")
+def get_abtest(project: str, abtest: str, principal: Reader, session: ReadSession) -> ABTestView:
+    return service.view(session, service.get(session, project, abtest))
+
+
+@router.post("/{abtest}:stop")
+def stop_abtest(project: str, abtest: str, principal: Writer, session: WriteSession) -> ABTestView:
+    """End the test without a verdict; the traffic stays as it is."""
+    test = service.get(session, project, abtest)
+    service.stop(session, test, actor=principal.actor)
+    session.flush()
+    return service.view(session, test)

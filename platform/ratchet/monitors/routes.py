@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import fsspec
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
+
+from ratchet.auth import Reader, Writer
+from ratchet.db import ReadSession, WriteSession, now
+from ratchet.errors import NotFound
+from ratchet.idempotency import IdempotencyHeader
+from ratchet.monitors import service
+from ratchet.monitors.schemas import AlertView, CheckView, MonitorView, NewMonitor
+from ratchet.monitors.status import MonitorStatus
+from ratchet.monitors.tables import Alert, Check, Monitor
+from ratchet.paging import PageOf, PageQuery
+
+router = APIRouter(prefix="/projects/{project}")
+
+
+@router.post("/monitors", status_code=201)
+def create_monitor(
+    project: str,
+    body: NewMonitor,
+    principal: Writer,
+    session: WriteSession,
+    response: Response,
+    idempotency: IdempotencyHeader,
+) -> MonitorView:
+    earlier = idempotency.earlier(session, body)
+    if earlier is not None:
+        response.headers["Idempotent-Replayed"] = "true"
+        return service.view(session, service.get(session, project, earlier))
+    monitor = service.create(session, project=project, new=body, actor=principal.actor)
+    idempotency.made(session, body, monitor.id)
+    session.refresh(monitor)
+    return service.view(session, monitor)
+
+
+@router.get("/monitors")
+def list_monitors(project: str, principal: Reader, session: ReadSession, page: PageQuery) -> PageOf[MonitorView]:
+    rows, following = page.take(session, select(Monitor).where(Monitor.project == project), Monitor.id)
+    return PageOf(items=[service.view(session, row) for row in rows], next_page_token=following)
+
+
+@router.get("/monitors/{monitor}")
+def get_monitor(project: str, monitor: str, principal: Reader, session: ReadSession) -> MonitorView:
+    return service.view(session, service.get(session, project, monitor))
+
+
+@router.post("/monitors/{monitor}:check", status_code=202)
+def check_now(
+    project: str, monitor: str, principal: Writer, session: WriteSession, request: Request, response: Response
+) -> CheckView:
+    """Check now, beside the schedule."""
+    row = service.get(session, project, monitor)
+    storage = request.app.state.settings.storage
+    moment = now(session)
+    check = service.start_check(session, row, storage=storage, scheduled_for=moment, actor=principal.actor)
+    session.refresh(check)
+    response.headers["Location"] = f"/api/v1/projects/{project}/checks/{check.id}"
+    return service.view_check(row, check)
+
+
+@router.post("/monitors/{monitor}:pause")
+def pause_monitor(project: str, monitor: str, principal: Writer, session: WriteSession) -> MonitorView:
+    row = service.get(session, project, monitor)
+    service.set_status(session, row, MonitorStatus.PAUSED, actor=principal.actor)
+    return service.view(session, row)
+
+
+@router.post("/monitors/{monitor}:resume")
+def resume_monitor(project: str, monitor: str, principal: Writer, session: WriteSession) -> MonitorView:
+    row = service.get(session, project, monitor)
+    service.set_status(session, row, MonitorStatus.ACTIVE, actor=principal.actor)
+    return service.view(session, row)
+
+
+@router.get("/monitors/{monitor}/checks")
+def list_checks(
+    project: str, monitor: str, principal: Reader, session: ReadSession, page: PageQuery
+) -> PageOf[CheckView]:
+    row = service.get(session, project, monitor)
+    checks, following = page.take(session, select(Check).where(Check.monitor_id == row.id), Check.id)
+    return PageOf(items=[service.view_check(row, check) for check in checks], next_page_token=following)
+
+
+@router.get("/checks/{check}")
+def get_check(project: str, check: str, principal: Reader, session: ReadSession) -> CheckView:
+    row = service.get_check(session, project, check)
+    return service.view_check(session.get_one(Monitor, row.monitor_id), row)
+
+
+@router.get("/checks/{check}/report", response_class=Response)
+def get_check_report(project: str, check: str, principal: Reader, session: ReadSession) -> Response:
+    """Evidently's HTML report. Its scripts run in a sandbox of their own, without the dashboard's session."""
+    row = service.get_check(session, project, check)
+    session.close()
+    try:
+        with fsspec.open(row.report, "rb") as file:
+            html = file.read()
+    except FileNotFoundError as error:
+        raise NotFound(f"Check {check!r} has no report: {row.message or row.status}.") from error
+    return Response(html, media_type="text/html", headers={"Content-Security-Policy": "sandbox allow-scripts"})
+
+
+@router.get("/monitors/{monitor}/alerts")
+def list_alerts(
+    project: str, monitor: str, principal: Reader, session: ReadSession, page: PageQuery
+) -> PageOf[AlertView]:
+    row = service.get(session, project, monitor)
+    alerts, following = page.take(session, select(Alert).where(Alert.monitor_id == row.id), Alert.id)
+    return PageOf(items=[service.view_alert(row, alert) for alert in alerts], next_page_token=following)

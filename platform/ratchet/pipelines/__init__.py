@@ -1,0 +1,1 @@
+"""From a trigger to a new champion: train, gate, register, deploy, A/B test, promote."""

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+
+from ratchet.auth import Reader, Writer
+from ratchet.db import ReadSession, WriteSession
+from ratchet.idempotency import IdempotencyHeader
+from ratchet.paging import PageOf, PageQuery
+from ratchet.pipelines import service
+from ratchet.pipelines.schemas import NewPipeline, PipelineRunView, PipelineView
+from ratchet.pipelines.tables import Pipeline, PipelineRun
+
+router = APIRouter(prefix="/projects/{project}")
+
+
+@router.post("/pipelines", status_code=201)
+def create_pipeline(
+    project: str,
+    body: NewPipeline,
+    principal: Writer,
+    session: WriteSession,
+    response: Response,
+    idempotency: IdempotencyHeader,
+) -> PipelineView:
+    earlier = idempotency.earlier(session, body)
+    if earlier is not None:
+        response.headers["Idempotent-Replayed"] = "true"
+        return service.view(session, service.get(session, project, earlier))
+    pipeline = service.create(session, project=project, new=body, actor=principal.actor)
+    idempotency.made(session, body, pipeline.id)
+    session.refresh(pipeline)
+    return service.view(session, pipeline)
+
+
+@router.get("/pipelines")
+def list_pipelines(project: str, principal: Reader, session: ReadSession, page: PageQuery) -> PageOf[PipelineView]:
+    rows, following = page.take(session, select(Pipeline).where(Pipeline.project == project), Pipeline.id)
+    return PageOf(items=[service.view(session, row) for row in rows], next_page_token=following)
+
+
+@router.get("/pipelines/{pipeline}")
+def get_pipeline(project: str, pipeline: str, principal: Reader, session: ReadSession) -> PipelineView:
+    return service.view(session, service.get(session, project, pipeline))
+
+
+@router.post("/pipelines/{pipeline}:run", status_code=202)
+def run_pipeline(
+    project: str, pipeline: str, principal: Writer, session: WriteSession, response: Response
+) -> PipelineRunView:
+    row = service.get(session, project, pipeline)
+    run = service.start(session, row, trigger_kind="manual", trigger_ref=principal.actor, actor=principal.actor)
+    session.refresh(run)
+    response.headers["Location"] = f"/api/v1/projects/{project}/pipeline-runs/{run.id}"
+    return service.view_run(session, run)
+
+
+@router.get("/pipeline-runs")
+def list_pipeline_runs(
+    project: str,
+    principal: Reader,
+    session: ReadSession,
+    page: PageQuery,
+    pipeline: str | None = None,
+    status: str | None = None,
+) -> PageOf[PipelineRunView]:
+    query = select(PipelineRun).where(PipelineRun.project == project)
+    if pipeline:
+        query = query.where(PipelineRun.pipeline_id == service.get(session, project, pipeline).id)
+    if status:
+        query = query.where(PipelineRun.status == status)
+    rows, following = page.take(session, query, PipelineRun.id)
+    return PageOf(items=[service.view_run(session, row) for row in rows], next_page_token=following)
+
+
+@router.get("/pipeline-runs/{run}")
+def get_pipeline_run(project: str, run: str, principal: Reader, session: ReadSession) -> PipelineRunView:
+    return service.view_run(session, service.get_run(session, project, run))
+
+
+@router.post("/pipeline-runs/{run}:cancel")
+def cancel_pipeline_run(project: str, run: str, principal: Writer, session: WriteSession) -> PipelineRunView:
+    row = service.get_run(session, project, run)
+    service.cancel(session, row, actor=principal.actor)
+    session.flush()
+    return service.view_run(session, row)

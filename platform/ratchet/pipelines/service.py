@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ratchet import events
+from ratchet.cron import next_tick
+from ratchet.db import new_id, now
+from ratchet.endpoints import service as endpoints
+from ratchet.errors import Conflict, NotFound
+from ratchet.jobs import service as jobs
+from ratchet.pipelines.schemas import (
+    NewPipeline,
+    PipelineRunView,
+    PipelineSpec,
+    PipelineView,
+    Reference,
+    StepView,
+    Trigger,
+)
+from ratchet.pipelines.status import RUN_MOVES, STEP_MOVES, RunStatus, StepName, StepStatus
+from ratchet.pipelines.tables import Pipeline, PipelineRun, PipelineStep
+
+
+def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> Pipeline:
+    if session.scalar(select(Pipeline.id).where(Pipeline.project == project, Pipeline.name == new.name)) is not None:
+        raise Conflict(f"There is a pipeline {new.name!r} already.")
+    endpoints.get(session, project, new.endpoint)
+    jobs.validate(session, new.train)
+    pipeline = Pipeline(
+        id=new_id("pip"),
+        project=project,
+        name=new.name,
+        spec=new.model_dump(mode="json", exclude={"name", "schedule"}),
+        schedule=new.schedule,
+        created_by=actor,
+    )
+    if new.schedule is not None:
+        pipeline.next_run_at = pipeline.due_at = next_tick(new.schedule, now(session))
+    session.add(pipeline)
+    session.flush()
+    events.emit(session, project=project, actor=actor, action="pipeline.created", target=("pipeline", pipeline.id))
+    return pipeline
+
+
+def start(session: Session, pipeline: Pipeline, *, trigger_kind: str, trigger_ref: str, actor: str) -> PipelineRun:
+    if (running := _running(session, pipeline)) is not None:
+        raise Conflict(
+            f"The pipeline {pipeline.name!r} is running already ({running.id}).", hint="Wait for it, or cancel it."
+        )
+    run = PipelineRun(
+        id=new_id("run"),
+        project=pipeline.project,
+        pipeline_id=pipeline.id,
+        spec=pipeline.spec,
+        trigger_kind=trigger_kind,
+        trigger_ref=trigger_ref,
+        status=RunStatus.RUNNING,
+        created_by=actor,
+    )
+    session.add(run)
+    session.flush()
+    for position, name in enumerate(StepName):
+        session.add(PipelineStep(run_id=run.id, position=position, name=name, status=StepStatus.PENDING, result={}))
+    session.flush()
+    events.emit(
+        session,
+        project=run.project,
+        actor=actor,
+        action="pipeline_run.started",
+        target=("pipeline_run", run.id),
+        after={"pipeline": pipeline.id, "trigger": {"kind": trigger_kind, "ref": trigger_ref}},
+    )
+    return run
+
+
+def start_unless_running(
+    session: Session, pipeline: Pipeline, *, trigger_kind: str, trigger_ref: str, actor: str
+) -> PipelineRun:
+    """The run that is on its way, or a new one: a drift that goes on raises many alerts and needs one answer."""
+    running = _running(session, pipeline)
+    return running or start(session, pipeline, trigger_kind=trigger_kind, trigger_ref=trigger_ref, actor=actor)
+
+
+def cancel(session: Session, run: PipelineRun, *, actor: str) -> None:
+    """Stop here: what was promoted stays promoted, what runs for this run is cancelled with it."""
+    if run.status != RunStatus.RUNNING:
+        raise Conflict(f"The run {run.id!r} is {run.status} already.")
+    for step in steps(session, run):
+        if step.status == StepStatus.RUNNING and step.ref_kind == "job":
+            job = jobs.get(session, run.project, step.ref_id)
+            jobs.cancel(session, job, actor=actor)
+    end(session, run, RunStatus.CANCELLED, reason="cancelled", message=f"Cancelled by {actor}.", actor=actor)
+
+
+def end(session: Session, run: PipelineRun, to: RunStatus, *, reason: str, message: str, actor: str) -> None:
+    """The one door out of `running`: steps that were not taken are skipped."""
+    before = RunStatus(run.status)
+    if to not in RUN_MOVES[before]:
+        raise Conflict(f"A pipeline run can't go from {before} to {to}.")
+    for step in steps(session, run):
+        if step.status in {StepStatus.PENDING, StepStatus.RUNNING}:
+            move_step(session, step, StepStatus.SKIPPED)
+    run.status, run.reason, run.message, run.ended_at, run.due_at = to, reason, message, now(session), None
+    events.emit(
+        session,
+        project=run.project,
+        actor=actor,
+        action=f"pipeline_run.{to}",
+        target=("pipeline_run", run.id),
+        before={"status": before.value},
+        after={"status": to.value, "reason": reason},
+        message=message,
+    )
+
+
+def move_step(session: Session, step: PipelineStep, to: StepStatus, *, message: str = "") -> None:
+    """The one door for a step's state."""
+    before = StepStatus(step.status)
+    if to not in STEP_MOVES[before]:
+        raise Conflict(f"A step can't go from {before} to {to}.")
+    step.status = to
+    step.message = message or step.message
+    if to is StepStatus.RUNNING:
+        step.started_at = now(session)
+    elif before is StepStatus.RUNNING:
+        step.ended_at = now(session)
+
+
+def get(session: Session, project: str, name_or_id: str) -> Pipeline:
+    query = select(Pipeline).where(
+        Pipeline.project == project, (Pipeline.id == name_or_id) | (Pipeline.name == name_or_id)
+    )
+    pipeline = session.scalar(query)
+    if pipeline is None:
+        raise NotFound(f"There is no pipeline {name_or_id!r} in project {project!r}.")
+    return pipeline
+
+
+def get_run(session: Session, project: str, run_id: str) -> PipelineRun:
+    run = session.get(PipelineRun, run_id)
+    if run is None or run.project != project:
+        raise NotFound(f"There is no pipeline run {run_id!r} in project {project!r}.")
+    return run
+
+
+def steps(session: Session, run: PipelineRun) -> list[PipelineStep]:
+    query = select(PipelineStep).where(PipelineStep.run_id == run.id).order_by(PipelineStep.position)
+    return list(session.scalars(query))
+
+
+def view(session: Session, pipeline: Pipeline) -> PipelineView:
+    query = select(PipelineRun).where(PipelineRun.pipeline_id == pipeline.id).order_by(PipelineRun.id.desc())
+    last = session.scalar(query.limit(1))
+    return PipelineView(
+        id=pipeline.id,
+        name=pipeline.name,
+        project=pipeline.project,
+        spec=PipelineSpec(**pipeline.spec),
+        schedule=pipeline.schedule,
+        next_run_at=pipeline.next_run_at,
+        last_run=None if last is None else view_run(session, last),
+        created_by=pipeline.created_by,
+        created_at=pipeline.created_at,
+    )
+
+
+def view_run(session: Session, run: PipelineRun) -> PipelineRunView:
+    return PipelineRunView(
+        id=run.id,
+        pipeline=session.get_one(Pipeline, run.pipeline_id).name,
+        project=run.project,
+        trigger=Trigger(kind=run.trigger_kind, ref=run.trigger_ref),
+        status=run.status,
+        reason=run.reason,
+        message=run.message,
+        steps=[
+            StepView(
+                name=step.name,
+                status=step.status,
+                ref=Reference(kind=step.ref_kind, id=step.ref_id) if step.ref_id else None,
+                message=step.message,
+                started_at=step.started_at,
+                ended_at=step.ended_at,
+            )
+            for step in steps(session, run)
+        ],
+        created_by=run.created_by,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+    )
+
+
+def _running(session: Session, pipeline: Pipeline) -> PipelineRun | None:
+    query = select(PipelineRun).where(PipelineRun.pipeline_id == pipeline.id, PipelineRun.status == RunStatus.RUNNING)
+    return session.scalar(query)
