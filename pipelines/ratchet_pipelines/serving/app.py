@@ -36,7 +36,7 @@ class EndpointReplica:
         folder = log_folder(arguments.storage, arguments.project, arguments.endpoint)
         self._replica = Replica()
         log = PredictionLog(folder, serve.get_replica_context().replica_id.unique_id)
-        self._app = EndpointApp(self._replica, log, arguments.endpoint)
+        self._app = EndpointApp(self._replica, log, arguments.endpoint, echo_request_id=False)
 
     def __serve_build_asgi_app__(self) -> EndpointApp:
         return self._app
@@ -48,6 +48,7 @@ class EndpointReplica:
 Endpoint = serve.deployment(name="Endpoint")(serve.ingress()(EndpointReplica))
 
 
-def build(args: EndpointArguments) -> Application:
-    """The application that the platform deploys, one per endpoint."""
-    return Endpoint.bind(args)
+def build(args: dict[str, Any]) -> Application:
+    """The application that the platform deploys, one per endpoint; `args` are `EndpointArguments`."""
+    # Serve reads the type of `args` itself, but not when annotations are strings, as they are in this file.
+    return Endpoint.bind(EndpointArguments.model_validate(args))

@@ -64,12 +64,16 @@ class ProblemError(Exception):
 
 
 class EndpointApp:
-    """The ASGI application of one endpoint."""
+    """The ASGI application of one endpoint.
 
-    def __init__(self, replica: Replica, log: PredictionLog, endpoint: str) -> None:
+    `echo_request_id` sends `X-Request-Id` back; Serve's own middleware does it too, and a header must not come twice.
+    """
+
+    def __init__(self, replica: Replica, log: PredictionLog, endpoint: str, *, echo_request_id: bool = True) -> None:
         self._replica = replica
         self._log = log
         self._endpoint = endpoint
+        self._echo_request_id = echo_request_id
         # One thread: a model is asked by one caller at a time, as in the event loop.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
         self._in_thread = 0
@@ -110,7 +114,9 @@ class EndpointApp:
             _logger.exception("request %s failed", request_id)
             status, body = 500, _internal().body(path, request_id)
             answer = [(b"content-type", b"application/problem+json")]
-        answer += [(b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
+        answer.append((b"content-length", b"%d" % len(body)))
+        if self._echo_request_id:
+            answer.append((b"x-request-id", request_id.encode()))
         await send({"type": "http.response.start", "status": status, "headers": answer})
         await send({"type": "http.response.body", "body": body})
 
@@ -186,17 +192,13 @@ class EndpointApp:
         try:
             # Once the thread is at work it takes every request: a model must not be asked twice at a time.
             if ready.seconds * _growth(len(rows)) <= INLINE_SECONDS and not self._in_thread:
-                answers = ready.model.predict(rows, columns)
-            else:
-                answers = await self._ask_in_thread(ready, rows, columns)
-            if len(answers) != len(rows):
-                raise ValueError(f"{len(answers)} answers to {len(rows)} rows")
+                return ready.model.predict(rows, columns)
+            return await self._ask_in_thread(ready, rows, columns)
         except Exception as error:
             _logger.exception("request %s: the model failed", request_id)
             raise ProblemError(
                 500, "model_failed", "The model failed on this input; the replica's log has it."
             ) from error
-        return answers
 
     async def _ask_in_thread(self, ready: Ready, rows: list[Row], columns: Columns) -> list[Row]:
         self._in_thread += 1

@@ -79,8 +79,15 @@ class LoadedModel:
     def predict(self, rows: Sequence[Row], columns: Columns) -> list[Row]:
         """One answer per row, of Python's own types: `prediction`, and `probability_<class>` for each class if any.
 
-        `columns` is what `inputs.parse` made of `rows`.
+        `columns` is what `inputs.parse` made of `rows`. Raises `ModelError` when the answers are no such thing, and
+        whatever the model's code raises.
         """
+        answers = self._ask(rows, columns)
+        if len(answers) != len(rows) or "prediction" not in answers[0]:
+            raise ModelError("The model's output needs a column `prediction`, and one row for every row of input.")
+        return answers
+
+    def _ask(self, rows: Sequence[Row], columns: Columns) -> list[Row]:
         if self._fast is None:
             return _answers(self._pyfunc.predict(pd.DataFrame(columns)))
         if any(len(row) < len(self._nulls) for row in rows):
@@ -93,10 +100,8 @@ class LoadedModel:
         columns = self.inputs.parse(rows)
         for _ in range(2):
             started = time.perf_counter()
-            answers = self.predict(rows, columns)
+            self.predict(rows, columns)
             seconds = time.perf_counter() - started
-        if len(answers) != len(rows) or any("prediction" not in answer for answer in answers):
-            raise ModelError("The model's output needs a column `prediction`, and one row for every row of input.")
         return seconds
 
     def _example(self) -> list[Row]:
