@@ -62,7 +62,7 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{- end }}
 
 {{/* Addresses. */}}
-{{- define "ratchet.mlflow.url" -}}http://{{ include "ratchet.fullname" . }}-mlflow:5000{{- end }}
+{{- define "ratchet.mlflow.url" -}}http://{{ include "ratchet.fullname" . }}-mlflow:5000/mlflow{{- end }}
 
 {{- define "ratchet.ray.address" -}}
 {{- if .Values.ray.enabled -}}
@@ -170,10 +170,10 @@ env:
 {{- end }}
 
 {{/* A value of a Secret that exists already, or a new random one: an upgrade never changes a password.
-     Called with (list $ "secret" "key"). */}}
+     Called with (list $ "secret" "key" "prefix of a new one"). */}}
 {{- define "ratchet.keptOrRandom" -}}
 {{- $ := index . 0 -}}
 {{- $secret := lookup "v1" "Secret" $.Release.Namespace (index . 1) | default dict -}}
 {{- $value := get (get $secret "data" | default dict) (index . 2) -}}
-{{- ternary ($value | b64dec) (randAlphaNum 48) (ne $value "") -}}
+{{- ternary ($value | b64dec) (print (index . 3) (randAlphaNum 48)) (ne $value "") -}}
 {{- end }}
