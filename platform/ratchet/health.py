@@ -7,13 +7,13 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
-from ratchet_pipelines.catalog import RECIPES
 from sqlalchemy import select, text
 
 from ratchet import __version__
 from ratchet.auth import Reader
 from ratchet.db import ReadSession
 from ratchet.jobs.tables import Cluster
+from ratchet_pipelines.catalog import RECIPES
 
 router = APIRouter()
 

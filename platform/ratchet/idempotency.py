@@ -73,5 +73,3 @@ IdempotencyHeader = Annotated[Idempotency, Depends(Idempotency)]
 
 def _hash(body: Any) -> str:
     return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-
-

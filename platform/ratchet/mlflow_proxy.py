@@ -21,7 +21,16 @@ from ratchet.errors import Forbidden, Unavailable
 router = APIRouter()
 
 # `host` and `origin` would be those of this API, which MLflow's DNS-rebinding guard does not know; the token is ours.
-NOT_FORWARDED = {"host", "authorization", "cookie", "origin", "referer", "connection", "content-length", "accept-encoding"}
+NOT_FORWARDED = {
+    "host",
+    "authorization",
+    "cookie",
+    "origin",
+    "referer",
+    "connection",
+    "content-length",
+    "accept-encoding",
+}
 NOT_RETURNED = {"connection", "transfer-encoding", "content-encoding", "content-length", "keep-alive"}
 TIMEOUT = httpx2.Timeout(60, connect=5)
 

@@ -34,7 +34,7 @@ class Page:
         self.size = min(page_size, MAX_PAGE_SIZE)
         self.below = _decode(page_token)
 
-    def take(self, session: Session, query: Select[tuple[Any]], key: Any) -> tuple[Sequence[Any], str]:
+    def take(self, session: Session, query: Select[Any], key: Any) -> tuple[Sequence[Any], str]:
         """The rows of this page, and the token of the next. `key` is the column that orders the list."""
         if self.below:
             query = query.where(key < key.type.python_type(self.below))

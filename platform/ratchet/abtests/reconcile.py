@@ -22,6 +22,7 @@ from ratchet.endpoints import service as endpoints
 from ratchet.endpoints.tables import Endpoint
 from ratchet.endpoints.tables import Outcome as OutcomeRow
 from ratchet.models import service as models
+from ratchet.models.schemas import CHAMPION
 from ratchet.reconciler.loop import Reconciler
 from ratchet.settings import Settings
 from ratchet.stats.decide import Decision, Verdict, decide
@@ -69,7 +70,7 @@ class ABTestReconciler(Reconciler[ABTest, Seen, Comparison | None]):
             since=row.created_at - CLOCK_SKEW,
             until=now(session) + CLOCK_SKEW,
             outcomes={(each.request_id, each.row): (each.text, each.number) for each in session.scalars(query)},
-            arms_changed=endpoint is None or service.arms_now(session, endpoint, row) != row.arms,
+            arms_changed=endpoint is None or service.arms_now(endpoint, row) != row.arms,
         )
 
     def act(self, seen: Seen) -> Comparison | None:
@@ -145,15 +146,21 @@ def enforce(session: Session, test: ABTest, decision: Decision) -> None:
     if endpoint is None:
         return
     winner = test.treatment if decision.verdict is Verdict.PROMOTE else test.control
-    endpoints.give_all_traffic(
-        session, endpoint, winner, actor=events.SYSTEM, why=f"A/B test {test.name}: {decision.verdict}"
-    )
+    why = f"A/B test {test.name}: {decision.verdict}"
+    endpoints.set_weights(session, endpoint, {winner: 1.0}, events.SYSTEM, why)
     if decision.verdict is Verdict.PROMOTE:
-        arm = test.arms["treatment"]
-        evidence = {"abtest": test.id, "estimate": test.estimate, "message": decision.message}
-        models.promote_if_passed(
-            session, project=test.project, model=arm["model"], version=arm["version"], evidence=evidence
-        )
+        _move_champion(session, test, decision)
+
+
+def _move_champion(session: Session, test: ABTest, decision: Decision) -> None:
+    """The verdict gives the traffic; the alias moves when the version has passed its gate as well."""
+    arm = test.arms["treatment"]
+    passed = models.passed(session, test.project, arm["model"], arm["version"], CHAMPION)
+    if passed is None:
+        test.message += f" The alias {CHAMPION!r} stays: version {arm['version']} has passed no gate yet."
+        return
+    evidence = {"abtest": test.id, "estimate": test.estimate, "verdict": decision.message}
+    models.promote_passed(session, passed, events.SYSTEM, evidence)
 
 
 def _write_look(

@@ -35,8 +35,8 @@ def create(session: Session, *, project: str, new: NewABTest, actor: str) -> ABT
         raise Conflict(
             f"The A/B test {other!r} runs on endpoint {new.endpoint!r}.", hint="Stop it first, or wait for its verdict."
         )
-    arms = {role: _arm(session, endpoint, name, role) for role, name in _roles(new)}
-    endpoints.deal_anew(session, endpoint, actor=actor)
+    arms = {role: _arm(endpoint, name, role) for role, name in _roles(new)}
+    endpoints.deal_anew(session, endpoint, actor, why=f"A/B test {new.name}")
     test = ABTest(
         id=new_id("abt"),
         project=project,
@@ -122,9 +122,9 @@ def view(session: Session, test: ABTest, *, looks: bool = True) -> ABTestView:
     )
 
 
-def arms_now(session: Session, endpoint: Endpoint, test: ABTest) -> dict[str, Any]:
+def arms_now(endpoint: Endpoint, test: ABTest) -> dict[str, Any]:
     """What the test compares, as the endpoint is now; without the arms that are gone."""
-    by_name = {variant.name: variant for variant in endpoints.variants(session, endpoint)}
+    by_name = {variant.name: variant for variant in endpoint.variants}
     found = {"control": by_name.get(test.control), "treatment": by_name.get(test.treatment)}
     return {role: _describe(variant) for role, variant in found.items() if variant is not None}
 
@@ -133,8 +133,8 @@ def _roles(new: NewABTest) -> list[tuple[str, str]]:
     return [("control", new.control), ("treatment", new.treatment)]
 
 
-def _arm(session: Session, endpoint: Endpoint, name: str, role: str) -> dict[str, Any]:
-    variants = endpoints.variants(session, endpoint)
+def _arm(endpoint: Endpoint, name: str, role: str) -> dict[str, Any]:
+    variants = endpoint.variants
     chosen = next((variant for variant in variants if variant.name == name), None)
     names = ", ".join(variant.name for variant in variants)
     if chosen is None:

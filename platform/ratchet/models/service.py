@@ -139,6 +139,19 @@ def alias_moves(project: str, model: str, alias: str | None = None) -> Select[tu
     return query if alias is None else query.where(AliasMove.alias == alias)
 
 
+def passed(session: Session, project: str, model: str, version: int, alias: str) -> Promotion | None:
+    """The newest promotion of the version to the alias whose gate has passed."""
+    query = select(Promotion).where(
+        Promotion.project == project,
+        Promotion.model == model,
+        Promotion.version == version,
+        Promotion.alias == alias,
+        Promotion.status == Status.PASSED.value,
+        Promotion.gate_passed.is_(True),
+    )
+    return session.scalar(query.order_by(Promotion.id.desc()).limit(1))
+
+
 def in_flight(session: Session, project: str, model: str) -> list[Promotion]:
     """The promotions of a model that have not ended, oldest first."""
     query = promotions(project, model).where(Promotion.status.in_([status.value for status in OPEN]))

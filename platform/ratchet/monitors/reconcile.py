@@ -87,9 +87,10 @@ class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
         if seen.job_status is not JobStatus.SUCCEEDED or seen.run_id is None:
             return None
         try:
-            result: dict[str, Any] = json.loads(self.clients.mlflow.artifact(seen.run_id, "drift.json"))
+            written = self.clients.mlflow.get_artifact(seen.run_id, "drift.json")
         except EngineError:
             return None
+        result: dict[str, Any] | None = None if written is None else json.loads(written)
         return result
 
     def record(self, session: Session, row: Check, seen: Seen, found: dict[str, Any] | None) -> timedelta | None:
@@ -110,7 +111,7 @@ class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
         monitor = session.get_one(Monitor, row.monitor_id)
         try:
             endpoint = endpoints.get(session, row.project, monitor.endpoint)
-            spec = self._spec(session, monitor, row, endpoint)
+            spec = self._spec(monitor, row, endpoint)
         except RatchetError as error:
             service.move_check(session, row, CheckStatus.FAILED, message=error.detail)
             return None
@@ -119,9 +120,9 @@ class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
         service.move_check(session, row, CheckStatus.RUNNING)
         return LOOK_EVERY
 
-    def _spec(self, session: Session, monitor: Monitor, row: Check, endpoint: Endpoint) -> DriftCheck:
+    def _spec(self, monitor: Monitor, row: Check, endpoint: Endpoint) -> DriftCheck:
         """Measured against the training data of the version that has most of the traffic."""
-        resolved = [variant for variant in endpoints.variants(session, endpoint) if variant.version is not None]
+        resolved = [variant for variant in endpoint.variants if variant.version is not None]
         if not resolved:
             raise RatchetError(f"Endpoint {endpoint.name!r} serves no model version yet: there is no reference.")
         main = max(resolved, key=lambda variant: variant.weight)

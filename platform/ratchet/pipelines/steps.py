@@ -21,11 +21,15 @@ from ratchet.endpoints.tables import Endpoint
 from ratchet.jobs import service as jobs
 from ratchet.jobs.status import JobStatus
 from ratchet.models import service as models
-from ratchet.models.status import PromotionStatus
+from ratchet.models.schemas import CHAMPION
+from ratchet.models.status import Status as PromotionStatus
+from ratchet.models.tables import Promotion
 from ratchet.pipelines import service
 from ratchet.pipelines.schemas import PipelineSpec
 from ratchet.pipelines.status import StepName, StepStatus
 from ratchet.pipelines.tables import PipelineRun, PipelineStep
+
+CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,12 @@ class Context:
     def endpoint(self) -> Endpoint:
         return endpoints.get(self.session, self.run.project, self.spec.endpoint)
 
+    def promotion(self, step: StepName) -> Promotion:
+        return models.get_promotion(self.session, self.run.project, self.spec.model, self.steps[step].ref_id)
+
+    def give_all_traffic(self, variant: str, why: str) -> None:
+        endpoints.set_weights(self.session, self.endpoint(), {variant: 1.0}, events.SYSTEM, why)
+
     def refer(self, step: StepName, kind: str, ref_id: str) -> None:
         self.steps[step].ref_kind, self.steps[step].ref_id = kind, ref_id
 
@@ -91,7 +101,7 @@ def begin_gate(context: Context) -> None:
         project=context.run.project,
         model=context.spec.model,
         version=context.version,
-        alias=models.CHAMPION,
+        alias=CHAMPION,
         gate=context.spec.gate,
         actor=events.SYSTEM,
         move=False,
@@ -100,7 +110,7 @@ def begin_gate(context: Context) -> None:
 
 
 def watch_gate(context: Context) -> Outlook:
-    promotion = models.get_promotion(context.session, context.run.project, context.steps[StepName.GATE].ref_id)
+    promotion = context.promotion(StepName.GATE)
     if promotion.status == PromotionStatus.PASSED:
         return Outlook(StepStatus.SUCCEEDED, promotion.message)
     if promotion.status in {PromotionStatus.REFUSED, PromotionStatus.FAILED}:
@@ -109,23 +119,16 @@ def watch_gate(context: Context) -> Outlook:
 
 
 def begin_register(context: Context) -> None:
-    evidence = {"promotion": context.steps[StepName.GATE].ref_id, "pipeline_run": context.run.id}
-    move = models.request_alias(
-        context.session,
-        project=context.run.project,
-        model=context.spec.model,
-        version=context.version,
-        alias=models.CHALLENGER,
-        actor=events.SYSTEM,
-        evidence=evidence,
+    move = models.set_alias(
+        context.session, context.run.project, context.spec.model, CHALLENGER, context.version, events.SYSTEM
     )
     context.refer(StepName.REGISTER, "promotion", move.id)
 
 
 def watch_register(context: Context) -> Outlook:
-    move = models.get_promotion(context.session, context.run.project, context.steps[StepName.REGISTER].ref_id)
+    move = context.promotion(StepName.REGISTER)
     if move.status == PromotionStatus.PASSED and move.moved_at is not None:
-        return Outlook(StepStatus.SUCCEEDED, f"Version {context.version} is {models.CHALLENGER}.")
+        return Outlook(StepStatus.SUCCEEDED, f"Version {context.version} is {CHALLENGER}.")
     if move.status in {PromotionStatus.REFUSED, PromotionStatus.FAILED}:
         return Outlook(StepStatus.FAILED, move.message, "register_failed")
     return RUNNING
@@ -134,7 +137,7 @@ def watch_register(context: Context) -> Outlook:
 def begin_deploy(context: Context) -> None:
     """Beside the variant that has most of the traffic; variants without any go."""
     endpoint = context.endpoint()
-    current = endpoints.main_variant(context.session, endpoint)
+    current = max(endpoint.variants, key=lambda variant: variant.weight)
     weight = context.spec.challenger_weight
     variants = [
         NewVariant(name=current.name, model=current.model, version=current.version, weight=1 - weight),
@@ -152,15 +155,11 @@ def watch_deploy(context: Context) -> Outlook:
     endpoint = context.endpoint()
     step = context.steps[StepName.DEPLOY]
     failed = [
-        variant
-        for variant in endpoints.variants(context.session, endpoint)
-        if variant.name == context.challenger and variant.state == "failed"
+        variant for variant in endpoint.variants if variant.name == context.challenger and variant.state == "failed"
     ]
     if failed or endpoint.status == "failed":
         message = failed[0].message if failed else endpoint.message
-        endpoints.give_all_traffic(
-            context.session, endpoint, step.result["control"], actor=events.SYSTEM, why="the challenger did not load"
-        )
+        context.give_all_traffic(step.result["control"], "the challenger could not be served")
         return Outlook(StepStatus.FAILED, f"The challenger could not be served: {message}", "deploy_failed")
     if endpoint.status == "ready" and endpoint.observed_generation >= step.result["generation"]:
         return Outlook(StepStatus.SUCCEEDED, f"{context.challenger} serves {context.spec.challenger_weight:.0%}.")
@@ -169,8 +168,9 @@ def watch_deploy(context: Context) -> Outlook:
 
 def begin_abtest(context: Context) -> None:
     new = NewABTest(
-        **context.spec.abtest.model_dump(),
-        name=f"{context.run.id}",
+        **context.spec.abtest.model_dump(exclude={"on_win"}),
+        on_win="none",  # what follows from the verdict is the next step's, or this one's when it is not a promotion
+        name=context.run.id,
         endpoint=context.spec.endpoint,
         control=context.steps[StepName.DEPLOY].result["control"],
         treatment=context.challenger,
@@ -185,26 +185,25 @@ def watch_abtest(context: Context) -> Outlook:
         return Outlook(StepStatus.RUNNING, test.message)
     if test.decision == "promote":
         return Outlook(StepStatus.SUCCEEDED, test.message)
+    context.give_all_traffic(test.control, f"A/B test {test.name}: {test.decision}")
     return Outlook(StepStatus.FAILED, test.message, f"abtest_{test.reason}")
 
 
 def begin_promote(context: Context) -> None:
-    promotion = models.get_promotion(context.session, context.run.project, context.steps[StepName.GATE].ref_id)
+    promotion = context.promotion(StepName.GATE)
     evidence = {"abtest": context.steps[StepName.ABTEST].ref_id, "pipeline_run": context.run.id}
     models.promote_passed(context.session, promotion, actor=events.SYSTEM, evidence=evidence)
     context.refer(StepName.PROMOTE, "promotion", promotion.id)
-    endpoints.give_all_traffic(
-        context.session, context.endpoint(), context.challenger, actor=events.SYSTEM, why=f"run {context.run.id}"
-    )
+    context.give_all_traffic(context.challenger, f"pipeline run {context.run.id}")
 
 
 def watch_promote(context: Context) -> Outlook:
-    promotion = models.get_promotion(context.session, context.run.project, context.steps[StepName.PROMOTE].ref_id)
+    promotion = context.promotion(StepName.PROMOTE)
     endpoint = context.endpoint()
     if promotion.status == PromotionStatus.FAILED:
         return Outlook(StepStatus.FAILED, promotion.message, "promote_failed")
     if promotion.moved_at is not None and endpoint.observed_generation >= endpoint.generation:
-        message = f"Version {context.version} is {models.CHAMPION} and has all the traffic of {endpoint.name}."
+        message = f"Version {context.version} is {CHAMPION} and has all the traffic of {endpoint.name}."
         return Outlook(StepStatus.SUCCEEDED, message)
     return RUNNING
 
