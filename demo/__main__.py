@@ -170,7 +170,9 @@ class Demo:
             while not run.ended:
                 run = self.client.pipelines.wait_run_change(run, timeout=WAIT_S)
                 at.tell(_steps(run))
-                test = next((step.ref for step in run.steps if step.name == "abtest" and step.status == "running"), None)
+                test = next(
+                    (step.ref for step in run.steps if step.name == "abtest" and step.status == "running"), None
+                )
                 if test is not None:
                     self.client.endpoints.wait_ready(self.name, timeout=WAIT_S)
                     self._traffic(at, live, test.id, at_most=8_000)
@@ -246,4 +248,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
