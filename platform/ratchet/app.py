@@ -21,6 +21,7 @@ from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints import routes as endpoints
 from ratchet.jobs import routes as jobs
+from ratchet.jobs.service import ensure_cluster
 from ratchet.models import routes as models
 from ratchet.monitors import routes as monitors
 from ratchet.pipelines import routes as pipelines
@@ -73,6 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     logs.configure(settings.log_format)
     with app.state.sessions() as session:
         ensure_default(session)
+        ensure_cluster(session)
         if settings.bootstrap_token_file is not None:
             auth.bootstrap(session, settings.bootstrap_token_file.read_text().strip())
         session.commit()

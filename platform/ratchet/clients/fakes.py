@@ -18,8 +18,8 @@ from ratchet.clients.ports import (
     EngineRefused,
     EngineUnavailable,
     JobInfo,
-    JobStatus,
     MetricPoint,
+    RayStatus,
     RegisteredModel,
     RegisteredVersion,
     Run,
@@ -85,7 +85,7 @@ class FakeRayJobs:
     ) -> None:
         with self.faults.call("jobs.submit"):
             if submission_id not in self.jobs:
-                info = JobInfo(submission_id, JobStatus.PENDING)
+                info = JobInfo(submission_id, RayStatus.PENDING)
                 self.jobs[submission_id] = FakeJob(info, entrypoint, dict(env), dict(metadata))
 
     def get(self, submission_id: str) -> JobInfo | None:
@@ -99,7 +99,7 @@ class FakeRayJobs:
             if job is not None and not job.info.status.terminal:
                 job.stops += 1
                 if self.stops_at_once:
-                    self._set(submission_id, JobStatus.STOPPED)
+                    self._set(submission_id, RayStatus.STOPPED)
 
     def logs(self, submission_id: str) -> str | None:
         with self.faults.call("jobs.logs"):
@@ -113,10 +113,10 @@ class FakeRayJobs:
     # -- what a test does to the cluster
 
     def run(self, submission_id: str) -> None:
-        self._set(submission_id, JobStatus.RUNNING)
+        self._set(submission_id, RayStatus.RUNNING)
 
     def succeed(self, submission_id: str) -> None:
-        self._set(submission_id, JobStatus.SUCCEEDED, exit_code=0)
+        self._set(submission_id, RayStatus.SUCCEEDED, exit_code=0)
 
     def fail(
         self,
@@ -126,7 +126,7 @@ class FakeRayJobs:
         error_type: str = "JOB_ENTRYPOINT_COMMAND_ERROR",
         message: str = "",
     ) -> None:
-        self._set(submission_id, JobStatus.FAILED, exit_code=exit_code, error_type=error_type, message=message)
+        self._set(submission_id, RayStatus.FAILED, exit_code=exit_code, error_type=error_type, message=message)
 
     def lose(self, submission_id: str) -> None:
         """As after a restart of Ray's head: nothing of the job is known any more."""
@@ -135,7 +135,7 @@ class FakeRayJobs:
     def live(self) -> list[str]:
         return [id for id, job in self.jobs.items() if not job.info.status.terminal]
 
-    def _set(self, submission_id: str, status: JobStatus, **changes: Any) -> None:
+    def _set(self, submission_id: str, status: RayStatus, **changes: Any) -> None:
         job = self.jobs[submission_id]
         job.info = replace(job.info, status=status, **changes)
 

@@ -21,11 +21,11 @@ class EngineError(Exception):
         self.message = message
 
 
-class EngineUnavailable(EngineError):  # noqa: N818
+class EngineUnavailable(EngineError):
     """No connection, no answer in time, or a server error. What was asked for may or may not have happened."""
 
 
-class EngineRefused(EngineError):  # noqa: N818
+class EngineRefused(EngineError):
     """The engine answered that it will not (4xx); the message is its own."""
 
     def __init__(self, engine: str, message: str, status: int = 400, code: str = "") -> None:
@@ -35,8 +35,8 @@ class EngineRefused(EngineError):  # noqa: N818
         """MLflow's error code, such as `RESOURCE_DOES_NOT_EXIST`."""
 
 
-class JobStatus(StrEnum):
-    """Ray's (`ray.job_submission.JobStatus`)."""
+class RayStatus(StrEnum):
+    """Ray's (`ray.job_submission.RayStatus`)."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -46,13 +46,13 @@ class JobStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self not in (JobStatus.PENDING, JobStatus.RUNNING)
+        return self not in (RayStatus.PENDING, RayStatus.RUNNING)
 
 
 @dataclass(frozen=True)
 class JobInfo:
     submission_id: str
-    status: JobStatus
+    status: RayStatus
     message: str = ""
     error_type: str | None = None
     """Ray's `JobErrorType`, such as `JOB_SUPERVISOR_ACTOR_DIED`; None unless it failed."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from ratchet.clients.http import Http
-from ratchet.clients.ports import ClusterInfo, EngineRefused, EngineUnavailable, JobInfo, JobStatus
+from ratchet.clients.ports import ClusterInfo, EngineRefused, EngineUnavailable, JobInfo, RayStatus
 
 MAX_NODES = 10_000
 """`RAY_MAX_LIMIT_FROM_API_SERVER`: more can't be asked for."""
@@ -78,9 +78,9 @@ class RayJobsClient:
             raise
 
 
-def _status(text: Any) -> JobStatus:
+def _status(text: Any) -> RayStatus:
     try:
-        return JobStatus(str(text))
+        return RayStatus(str(text))
     except ValueError as error:
         raise EngineUnavailable("Ray", f"Ray gave a job status that is not known: {text!r}.") from error
 

@@ -1,0 +1,224 @@
+"""Brings each job to where it should be, and keeps the cluster's size known. `steps` has what is done outside."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from ratchet import events
+from ratchet.clients.ports import Clients, ClusterInfo, EngineError, RayJobs
+from ratchet.db import now
+from ratchet.jobs import admission, service, steps
+from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
+from ratchet.jobs.steps import Found, Seen
+from ratchet.jobs.tables import Attempt, Cluster, Job
+from ratchet.reconciler.loop import Reconciler
+from ratchet.settings import Settings
+
+AT_ONCE = timedelta(0)
+NEVER: timedelta | None = None
+WATCH_EVERY = timedelta(seconds=1)
+HEAD_OF_QUEUE_EVERY = timedelta(seconds=5)
+QUEUE_EVERY = timedelta(seconds=30)
+"""The head is woken when room comes free: these are for the case that a wake-up is lost."""
+CLUSTER_EVERY = timedelta(seconds=5)
+MAX_BACKOFF_S = 30
+MAX_RETRY_DELAY_S = 60
+
+
+class JobReconciler(Reconciler[Job, Seen, Found]):
+    table = Job
+    lease_for = timedelta(seconds=120)
+    """`start` may make seven calls of 5 s, and `finalize` nine."""
+    workers = 8
+
+    def __init__(self, settings: Settings, clients: Clients) -> None:
+        self.settings = settings
+        self.actor = steps.Actor(settings, clients)
+
+    def load(self, session: Session, row: Job) -> Seen | None:
+        status = JobStatus(row.status)
+        if status.ended:
+            return None
+        moment = now(session)
+        return Seen(
+            id=row.id,
+            project=row.project,
+            name=row.name,
+            status=status,
+            attempt=row.attempt,
+            spec=row.spec,
+            created_by=row.created_by,
+            experiment_id=row.experiment_id,
+            run_id=row.run_id,
+            misses=row.misses,
+            overdue=row.deadline_at is not None and moment >= row.deadline_at,
+            stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,
+        )
+
+    def act(self, seen: Seen) -> Found:
+        return self.actor.act(seen)
+
+    def record(self, session: Session, row: Job, seen: Seen, found: Found) -> timedelta | None:
+        if (row.status, row.attempt) != (seen.status, seen.attempt):
+            return AT_ONCE  # somebody moved it while we looked: what was found is of a state that is gone
+        match found:
+            case steps.Unreachable():
+                return self._unreachable(row, found)
+            case steps.Refused():
+                return self._fail(session, row, Reason.ENGINE_ERROR, found.message)
+        row.misses = 0
+        match found:
+            case steps.Queued():
+                return self._queued(session, row)
+            case steps.Submitted():
+                return self._submitted(session, row, found)
+            case steps.Live():
+                return self._live(session, row, seen, found)
+            case steps.Done():
+                return self._done(session, row)
+            case steps.Broken():
+                return self._broken(session, row, found)
+            case steps.StoppedOutside():
+                return self._stopped_outside(session, row)
+            case steps.Finished():
+                return self._finished(session, row, found)
+            case steps.Stopped():
+                return self._stopped(session, row, found)
+
+    def _unreachable(self, row: Job, found: steps.Unreachable) -> timedelta:
+        """Its status stays: nobody knows of a change. Looked at again after 1, 2, 4, … seconds."""
+        row.engine_status = UNREACHABLE
+        row.misses += 1
+        if row.status != JobStatus.CANCELLING:  # where the message says who asked for it
+            service.note(row, reason=Reason(row.reason) if row.reason else None, message=found.message)
+        return timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
+
+    def _queued(self, session: Session, row: Job) -> timedelta:
+        decision = service.admit(session, row, self.settings.max_concurrent_jobs)
+        if not decision.admitted:
+            service.note(row, reason=decision.reason, message=decision.message)
+            return HEAD_OF_QUEUE_EVERY if decision.position <= admission.WOKEN else QUEUE_EVERY
+        service.start_attempt(session, row)
+        service.move(session, row, JobStatus.STARTING, actor=events.SYSTEM)
+        return AT_ONCE
+
+    def _submitted(self, session: Session, row: Job, found: steps.Submitted) -> timedelta:
+        row.experiment_id, row.run_id, row.engine_status = found.experiment_id, found.run_id, "PENDING"
+        moment = now(session)
+        if row.started_at is None:
+            row.started_at = moment
+            row.deadline_at = moment + timedelta(seconds=row.spec["deadline_s"])
+        session.get_one(Attempt, (row.id, row.attempt)).status = AttemptStatus.RUNNING.value
+        service.move(session, row, JobStatus.RUNNING, actor=events.SYSTEM)
+        return WATCH_EVERY
+
+    def _live(self, session: Session, row: Job, seen: Seen, found: steps.Live) -> timedelta:
+        if row.engine_status != found.engine_status:
+            row.engine_status = found.engine_status
+        if row.status == JobStatus.CANCELLING:
+            return WATCH_EVERY
+        service.note(row, reason=None, message="")
+        if found.metrics is not None and found.metrics != row.metrics:
+            row.metrics = found.metrics
+        if seen.overdue:
+            message = f"It ran for more than its deadline of {row.spec['deadline_s']} s."
+            reason = Reason.DEADLINE_EXCEEDED
+            service.move(session, row, JobStatus.CANCELLING, reason=reason, message=message, actor=events.SYSTEM)
+            return AT_ONCE
+        return WATCH_EVERY
+
+    def _done(self, session: Session, row: Job) -> timedelta:
+        row.engine_status = "SUCCEEDED"
+        service.end_attempt(session, row, AttemptStatus.SUCCEEDED, None, "")
+        service.move(session, row, JobStatus.FINALIZING, actor=events.SYSTEM)
+        return AT_ONCE
+
+    def _broken(self, session: Session, row: Job, found: steps.Broken) -> timedelta | None:
+        failure, row.engine_status = found.failure, found.engine_status
+        most = int(row.spec["max_attempts"])
+        if not failure.retry or row.attempt >= most:
+            again = f" Attempt {row.attempt} of {most}." if failure.retry else ""
+            return self._fail(session, row, failure.reason, failure.message + again)
+        service.end_attempt(session, row, AttemptStatus.LOST, failure.reason, failure.message)
+        delay = timedelta(seconds=min(2**row.attempt, MAX_RETRY_DELAY_S))
+        service.start_attempt(session, row)
+        message = f"{failure.message} Attempt {row.attempt} of {most} follows."
+        service.move(session, row, JobStatus.STARTING, reason=failure.reason, message=message, actor=events.SYSTEM)
+        return delay
+
+    def _fail(self, session: Session, row: Job, reason: Reason, message: str) -> timedelta | None:
+        if row.status != JobStatus.FINALIZING:
+            service.end_attempt(session, row, AttemptStatus.FAILED, reason, message)
+        service.move(session, row, JobStatus.FAILED, reason=reason, message=message, actor=events.SYSTEM)
+        return NEVER
+
+    def _stopped_outside(self, session: Session, row: Job) -> timedelta:
+        row.engine_status = "STOPPED"
+        message = "It was stopped in Ray, not through this platform."
+        reason = Reason.STOPPED_IN_RAY
+        service.move(session, row, JobStatus.CANCELLING, reason=reason, message=message, actor=events.SYSTEM)
+        return AT_ONCE
+
+    def _finished(self, session: Session, row: Job, found: steps.Finished) -> timedelta | None:
+        row.result, row.metrics = found.result, found.metrics
+        row.model_name, row.model_version = found.model_name, found.model_version
+        if found.model_name is not None:
+            events.emit(
+                session,
+                project=row.project,
+                actor=events.SYSTEM,
+                action="model.registered",
+                target=("model", found.model_name.removeprefix(f"{row.project}.")),
+                after={"version": found.model_version, "alias": steps.CANDIDATE, "job": row.id},
+            )
+        service.move(session, row, JobStatus.SUCCEEDED, actor=events.SYSTEM)
+        return NEVER
+
+    def _stopped(self, session: Session, row: Job, found: steps.Stopped) -> timedelta | None:
+        row.engine_status = found.engine_status or row.engine_status
+        reason = Reason(row.reason or Reason.CANCELLED)
+        message = row.message or "It was stopped."
+        overran = reason is Reason.DEADLINE_EXCEEDED
+        service.end_attempt(session, row, AttemptStatus.FAILED if overran else AttemptStatus.CANCELLED, reason, message)
+        to = JobStatus.FAILED if overran else JobStatus.CANCELLED
+        service.move(session, row, to, reason=reason, message=message, actor=events.SYSTEM)
+        return NEVER
+
+
+class ClusterReconciler(Reconciler[Cluster, str, ClusterInfo | EngineError]):
+    """Looks every few seconds how large the cluster is: what admission counts with."""
+
+    table = Cluster
+    lease_for = timedelta(seconds=20)
+    workers = 1
+
+    def __init__(self, clients: Clients) -> None:
+        self.jobs: RayJobs = clients.jobs
+
+    def load(self, session: Session, row: Cluster) -> str:
+        return row.id
+
+    def act(self, seen: str) -> ClusterInfo | EngineError:
+        try:
+            return self.jobs.cluster()
+        except EngineError as error:
+            return error
+
+    def record(self, session: Session, row: Cluster, seen: str, found: ClusterInfo | EngineError) -> timedelta:
+        before = (row.status, row.cpus, row.gpus)
+        if isinstance(found, EngineError):
+            row.status, row.message = UNREACHABLE, found.message
+            row.misses += 1
+            return timedelta(seconds=min(row.misses, CLUSTER_EVERY.total_seconds()))
+        row.status, row.message, row.misses = "ready", "", 0
+        row.cpus, row.gpus, row.memory_bytes = found.cpus, found.gpus, found.memory_bytes
+        row.last_seen_at = now(session)
+        if (row.status, row.cpus, row.gpus) != before:
+            session.flush()
+            admission.wake(session)
+        return CLUSTER_EVERY
+
+
+__all__ = ["ClusterReconciler", "JobReconciler"]

@@ -1,0 +1,153 @@
+"""HTTP for jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from ratchet.auth import Reader, Writer
+from ratchet.clients.ports import Clients
+from ratchet.db import ReadSession, WriteSession, read_only
+from ratchet.idempotency import IdempotencyHeader
+from ratchet.jobs import live, service, stream
+from ratchet.jobs.live import Subject
+from ratchet.jobs.schemas import JobView, LogView, MetricsView, PlanView, TrialView, WaitView
+from ratchet.jobs.status import JobStatus
+from ratchet.jobs.tables import Job
+from ratchet.paging import PageOf, PageQuery
+from ratchet.settings import Settings
+from ratchet_pipelines.spec import JobSpec
+
+router = APIRouter(tags=["jobs"])
+JOBS = "/projects/{project}/jobs"
+
+
+def _subject(project: str, job_id: str, principal: Reader, request: Request) -> Subject:
+    """Read in a session of its own, which is closed before Ray or MLflow is asked."""
+    with read_only(request.app.state.sessions) as session:
+        return Subject.of(service.get(session, project, job_id))
+
+
+JobSubject = Annotated[Subject, Depends(_subject)]
+
+
+@router.post(JOBS, status_code=202)
+def submit_job(
+    project: str,
+    spec: JobSpec,
+    principal: Writer,
+    session: WriteSession,
+    idempotency: IdempotencyHeader,
+    request: Request,
+    response: Response,
+) -> JobView:
+    """Put a job into the queue. Sent again with the same Idempotency-Key, it answers with the same job."""
+    earlier = idempotency.earlier(session, spec)
+    if earlier is not None:
+        row = service.get(session, project, earlier)
+    else:
+        row = service.submit(session, project=project, spec=spec, actor=principal.actor)
+        idempotency.made(session, spec, row.id)
+    response.headers["Location"] = f"/api/v1/projects/{project}/jobs/{row.id}"
+    return _view(row, request)
+
+
+@router.post(f"{JOBS}:plan")
+def plan_job(project: str, spec: JobSpec, principal: Reader, session: ReadSession, request: Request) -> PlanView:
+    """What the spec would do, with all the checks of a submission and nothing started."""
+    return service.plan(session, project=project, spec=spec, max_jobs=_settings(request).max_concurrent_jobs)
+
+
+@router.get(JOBS)
+def list_jobs(
+    project: str,
+    principal: Reader,
+    session: ReadSession,
+    page: PageQuery,
+    request: Request,
+    status: Annotated[list[JobStatus] | None, Query()] = None,
+    kind: Annotated[str | None, Query(max_length=20)] = None,
+) -> PageOf[JobView]:
+    """Newest first."""
+    rows, following = service.list_jobs(session, project, page, status=status or (), kind=kind)
+    return PageOf(items=[_view(row, request) for row in rows], next_page_token=following)
+
+
+@router.get(f"{JOBS}/{{job_id}}")
+def get_job(project: str, job_id: str, principal: Reader, session: ReadSession, request: Request) -> JobView:
+    return _view(service.get(session, project, job_id), request)
+
+
+@router.post(f"{JOBS}/{{job_id}}:cancel", status_code=202)
+def cancel_job(project: str, job_id: str, principal: Writer, session: WriteSession, request: Request) -> JobView:
+    """Ask it to stop. It is `cancelling` until Ray has stopped it."""
+    return _view(service.cancel(session, service.get(session, project, job_id), actor=principal.actor), request)
+
+
+@router.get(f"{JOBS}/{{job_id}}/wait")
+def get_job_wait(project: str, job_id: str, principal: Reader, session: ReadSession, request: Request) -> WaitView:
+    """Why it waits, and its place in the queue."""
+    row = service.get(session, project, job_id)
+    return service.explain_wait(session, row, _settings(request).max_concurrent_jobs)
+
+
+@router.get(f"{JOBS}/{{job_id}}/metrics")
+def get_job_metrics(subject: JobSubject, request: Request) -> MetricsView:
+    """The curve of each metric."""
+    return MetricsView(series=live.series(_clients(request), subject))
+
+
+@router.get(f"{JOBS}/{{job_id}}/trials")
+def list_job_trials(subject: JobSubject, request: Request) -> PageOf[TrialView]:
+    """A sweep's trials, oldest first."""
+    return PageOf(items=live.trials(_clients(request), subject))
+
+
+@router.get(f"{JOBS}/{{job_id}}/logs")
+def get_job_logs(subject: JobSubject, request: Request, offset: Annotated[int, Query(ge=0)] = 0) -> LogView:
+    """The driver's log from a character on, at most 256 Ki characters at a time."""
+    part = live.log(_clients(request), subject, offset)
+    return LogView(text=part.text, next_offset=part.next_offset, complete=part.complete)
+
+
+@router.get(f"{JOBS}/{{job_id}}/events", response_class=EventSourceResponse)
+async def stream_job_events(
+    project: str,
+    subject: JobSubject,
+    request: Request,
+    last_event_id: Annotated[str | None, Header(max_length=40)] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """`job`, `metrics` and `log` events, until the job has ended. Async, for a sleeping stream must hold no thread."""
+    follower = stream.Follower(
+        sessions=request.app.state.sessions,
+        clients=_clients(request),
+        public_url=_settings(request).public,
+        project=project,
+        job_id=subject.id,
+        offset=stream.offset_of(last_event_id),
+    )
+    while True:
+        for event in await run_in_threadpool(follower.look):
+            yield event
+        if follower.ended:
+            return
+        await asyncio.sleep(stream.LOOK_EVERY_S)
+
+
+def _view(row: Job, request: Request) -> JobView:
+    return JobView.of(row, _settings(request).public)
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _clients(request: Request) -> Clients:
+    clients: Clients = request.app.state.clients
+    return clients

@@ -1,0 +1,139 @@
+"""What the API gives of jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ratchet.jobs.tables import Job
+
+
+class AttemptView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    submission_id: str
+    """The job's name in Ray: `ray job logs <submission_id>`."""
+    status: str
+    reason: str | None
+    message: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class ModelRef(BaseModel):
+    name: str
+    """Without its project."""
+    version: int
+
+
+class JobView(BaseModel):
+    id: str
+    project: str
+    kind: str
+    name: str
+    status: str
+    engine_status: str | None
+    reason: str | None
+    message: str
+    spec: dict[str, Any]
+    run_id: str | None
+    mlflow_url: str | None
+    model: ModelRef | None
+    attempts: list[AttemptView]
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime
+    metrics: dict[str, float | None]
+    """The last value of each metric; null where it was not a finite number."""
+    result: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, row: Job, public_url: str) -> JobView:
+        model = None
+        if row.model_name is not None and row.model_version is not None:
+            model = ModelRef(name=row.model_name.removeprefix(f"{row.project}."), version=row.model_version)
+        link = f"{public_url}/mlflow/#/experiments/{row.experiment_id}/runs/{row.run_id}" if row.run_id else None
+        return cls(
+            id=row.id,
+            project=row.project,
+            kind=row.kind,
+            name=row.name,
+            status=row.status,
+            engine_status=row.engine_status,
+            reason=row.reason,
+            message=row.message,
+            spec=row.spec,
+            run_id=row.run_id,
+            mlflow_url=link,
+            model=model,
+            attempts=[AttemptView.model_validate(attempt) for attempt in row.attempts],
+            created_by=row.created_by,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            updated_at=row.updated_at,
+            metrics=row.metrics,
+            result=row.result,
+        )
+
+
+class PlanView(BaseModel):
+    """What a spec would do, were it submitted now."""
+
+    kind: str
+    cpus: float
+    gpus: float
+    """What it would take of the cluster, all at once."""
+    params: dict[str, Any]
+    """The recipe's parameters with their defaults filled in; empty for kinds without a recipe."""
+    starts_now: bool
+    message: str
+
+
+class WaitView(BaseModel):
+    """Why a job waits."""
+
+    waiting: bool
+    reason: str | None
+    message: str
+    position: int
+    """Its place in the queue, from 1; 0 when it does not wait."""
+
+
+class MetricPointView(BaseModel):
+    step: int
+    value: float | None
+    """Null where the value was not a finite number."""
+    timestamp: datetime
+
+
+class SeriesView(BaseModel):
+    name: str
+    points: list[MetricPointView]
+
+
+class MetricsView(BaseModel):
+    series: list[SeriesView]
+
+
+class LogView(BaseModel):
+    text: str
+    next_offset: int
+    """In characters: ask for the log from here next."""
+    complete: bool
+    """Nothing will follow."""
+
+
+class TrialView(BaseModel):
+    """One trial of a sweep: a child run of its run."""
+
+    run_id: str
+    params: dict[str, str]
+    status: str
+    metrics: dict[str, float | None]
+    best: bool

@@ -1,0 +1,196 @@
+"""What may be done with jobs. Every change of state goes through `move`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ratchet import events
+from ratchet.db import new_id, now
+from ratchet.errors import Conflict, NotFound
+from ratchet.jobs import admission, checks
+from ratchet.jobs.admission import Admission
+from ratchet.jobs.schemas import PlanView, WaitView
+from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
+from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
+from ratchet.paging import Page
+from ratchet.reconciler.loop import make_due
+from ratchet_pipelines.spec import JobSpec
+
+
+class IllegalMoveError(Exception):
+    """A fault of the platform's own: a state was to follow that can't."""
+
+
+def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
+    """Put a job into the queue. `Invalid` names each field of the spec that is wrong."""
+    checks.check(spec, ensure_cluster(session))
+    row = _draft(project, spec, actor)
+    session.add(row)
+    session.flush()
+    events.emit(
+        session,
+        project=project,
+        actor=actor,
+        action="job.submitted",
+        target=("job", row.id),
+        after={"status": row.status, "kind": row.kind},
+    )
+    session.refresh(row)
+    return row
+
+
+def validate(session: Session, spec: JobSpec) -> None:
+    """The checks of `submit` alone: for a spec that is to be submitted later."""
+    checks.check(spec, session.get(Cluster, CLUSTER))
+
+
+def plan(session: Session, *, project: str, spec: JobSpec, max_jobs: int) -> PlanView:
+    """What `submit` would do: the same checks, and nothing written."""
+    validate(session, spec)
+    row = _draft(project, spec, "")
+    decision = admission.admit(session, row, max_jobs, lock=False)
+    return PlanView(
+        kind=spec.kind,
+        cpus=row.cpus,
+        gpus=row.gpus,
+        params=checks.resolved_params(spec),
+        starts_now=decision.admitted,
+        message="It would start at once." if decision.admitted else decision.message,
+    )
+
+
+def get(session: Session, project: str, job_id: str) -> Job:
+    row = session.get(Job, job_id)
+    if row is None or row.project != project:
+        raise NotFound(f"There is no job {job_id[:80]!r} in the project {project!r}.")
+    return row
+
+
+def list_jobs(
+    session: Session, project: str, page: Page, *, status: Sequence[str] = (), kind: str | None = None
+) -> tuple[Sequence[Job], str]:
+    """Newest first; also the token of the next page."""
+    query = select(Job).where(Job.project == project)
+    if status:
+        query = query.where(Job.status.in_(status))
+    if kind:
+        query = query.where(Job.kind == kind)
+    return page.take(session, query, Job.id)
+
+
+def cancel(session: Session, job: Job, *, actor: str) -> Job:
+    """Ask a job to stop. Asked again while it stops, nothing more happens; one that has ended is a `Conflict`."""
+    session.refresh(job, with_for_update=True)
+    status = JobStatus(job.status)
+    if status is JobStatus.CANCELLING and job.cancel_requested_at is not None:
+        return job
+    if status.ended:
+        raise Conflict(f"The job has ended already: it {_ended(status)}.", code="job_ended")
+    if status is JobStatus.FINALIZING:
+        raise Conflict("The job has done its work and is being finished.", code="job_finalizing")
+    job.cancel_requested_at = now(session)
+    if status is JobStatus.QUEUED:
+        message = f"Cancelled by {actor} before it started."
+        move(session, job, JobStatus.CANCELLED, reason=Reason.CANCELLED, message=message, actor=actor)
+    elif status is not JobStatus.CANCELLING:
+        message = f"{actor} asked for it to stop."
+        move(session, job, JobStatus.CANCELLING, reason=Reason.CANCELLED, message=message, actor=actor)
+    make_due(session, job)
+    session.flush()
+    session.refresh(job)
+    return job
+
+
+def explain_wait(session: Session, job: Job, max_jobs: int) -> WaitView:
+    """Why a job waits, as of now."""
+    if job.status != JobStatus.QUEUED:
+        return WaitView(waiting=False, reason=job.reason, message=f"It does not wait: it is {job.status}.", position=0)
+    decision = admission.admit(session, job, max_jobs, lock=False)
+    message = "It starts within moments." if decision.admitted else decision.message
+    return WaitView(waiting=True, reason=decision.reason, message=message, position=decision.position)
+
+
+def move(
+    session: Session, job: Job, to: JobStatus, *, reason: Reason | None = None, message: str = "", actor: str
+) -> None:
+    """The one door for a change of state: checks that it is legal, and writes the event with it."""
+    before = JobStatus(job.status)
+    if to not in MOVES[before]:
+        raise IllegalMoveError(f"job {job.id}: {before} -> {to}")
+    job.status, job.reason, job.message = to.value, reason, message
+    moment = now(session)
+    if to is JobStatus.CANCELLING:
+        job.stopping_since = moment
+    if to.ended:
+        job.ended_at = moment
+    events.emit(
+        session,
+        project=job.project,
+        actor=actor,
+        action=f"job.{to.value}",
+        target=("job", job.id),
+        before={"status": before.value},
+        after={"status": to.value, "reason": reason, "attempt": job.attempt},
+        message=message,
+    )
+    session.flush()
+    if before is JobStatus.QUEUED or (before.occupies and not to.occupies):
+        admission.wake(session)
+
+
+def note(job: Job, *, reason: Reason | None, message: str) -> None:
+    """Say why a job stands where it stands. No change of state, so no event; no write when it is said already."""
+    if (job.reason, job.message) != (reason, message):
+        job.reason, job.message = reason, message
+
+
+def start_attempt(session: Session, job: Job) -> Attempt:
+    """The next attempt, written before Ray hears of it."""
+    job.attempt += 1
+    attempt = Attempt(job_id=job.id, number=job.attempt, submission_id=f"{job.id}-{job.attempt}")
+    session.add(attempt)
+    session.flush()
+    return attempt
+
+
+def end_attempt(session: Session, job: Job, status: AttemptStatus, reason: Reason | None, message: str) -> None:
+    attempt = session.get_one(Attempt, (job.id, job.attempt))
+    attempt.status, attempt.reason, attempt.message, attempt.ended_at = status.value, reason, message, now(session)
+
+
+def admit(session: Session, job: Job, max_jobs: int) -> Admission:
+    return admission.admit(session, job, max_jobs, lock=True)
+
+
+def ensure_cluster(session: Session) -> Cluster:
+    """The row of the cluster, made when there is none: from then on it is looked at every few seconds."""
+    row = session.get(Cluster, CLUSTER)
+    if row is None:
+        row = Cluster(id=CLUSTER)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _draft(project: str, spec: JobSpec, actor: str) -> Job:
+    cpus, gpus = checks.demand(spec)
+    job_id = new_id("job")
+    return Job(
+        id=job_id,
+        project=project,
+        kind=spec.kind,
+        name=spec.name or job_id,
+        spec=spec.model_dump(mode="json"),
+        created_by=actor,
+        priority=spec.priority,
+        cpus=cpus,
+        gpus=gpus,
+        status=JobStatus.QUEUED.value,
+    )
+
+
+def _ended(status: JobStatus) -> str:
+    return {JobStatus.CANCELLED: "was cancelled"}.get(status, status.value)

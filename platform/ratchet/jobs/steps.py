@@ -1,0 +1,315 @@
+"""What a job's state asks of Ray and MLflow: one small function per state, with no database session open.
+
+Each looks at what is before it does anything, so that it can crash anywhere and be run again. What is found is a value;
+an engine that does not answer is one of the values.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
+from ratchet.jobs import classify, logfiles
+from ratchet.jobs.classify import Failure
+from ratchet.jobs.status import JobStatus, Reason
+from ratchet.logs import logger
+from ratchet.settings import Settings
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag, Sweep, Train
+
+log = logger("jobs")
+
+RAY = "Ray"
+MAX_METRICS = 200
+LOG_PATIENCE = 5
+"""Looks at which a log that can't be saved holds up the end of its job."""
+STOP_PATIENCE_S = 60.0
+"""After this a job that is still pending in Ray counts as stopped: Ray can't stop one that it can't place."""
+STOP_WAIT_S = 20
+"""Seconds between Ray's SIGINT and its SIGKILL: time to end the workers and write a last word."""
+CANDIDATE = "candidate"
+TOLD = {
+    RunTag.MODEL_URI: "model_uri",
+    RunTag.DATA_HASH: "data_hash",
+    RunTag.PRIMARY_METRIC: "primary_metric",
+    RunTag.GREATER_IS_BETTER: "greater_is_better",
+    RunTag.BEST_TRIAL: "best_trial",
+    RunTag.DRIFT: "drift",
+}
+"""The tags by which a job tells its result, and their names in `Job.result`."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job as the step found it in the database."""
+
+    id: str
+    project: str
+    name: str
+    status: JobStatus
+    attempt: int
+    spec: dict[str, Any]
+    created_by: str
+    experiment_id: str | None
+    run_id: str | None
+    misses: int
+    overdue: bool
+    """Its deadline has passed."""
+    stopping_for_s: float
+
+    @property
+    def submission_id(self) -> str:
+        return f"{self.id}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Nothing was done: the queue is decided where the result is recorded."""
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    message: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Ray or MLflow declined what was asked, and would again."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Submitted:
+    experiment_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Live:
+    engine_status: str
+    metrics: dict[str, float | None] | None
+    """None when MLflow did not say."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The driver ended well."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    failure: Failure
+    engine_status: str
+
+
+@dataclass(frozen=True)
+class StoppedOutside:
+    """Somebody stopped it in Ray, past the platform."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    result: dict[str, Any]
+    metrics: dict[str, float | None]
+    model_name: str | None = None
+    model_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    engine_status: str
+    message: str
+
+
+Found = Queued | Unreachable | Refused | Submitted | Live | Done | Broken | StoppedOutside | Finished | Stopped
+
+
+@dataclass(frozen=True)
+class Actor:
+    settings: Settings
+    clients: Clients
+
+    def act(self, seen: Seen) -> Found:
+        steps = {
+            JobStatus.STARTING: self.start,
+            JobStatus.RUNNING: self.watch,
+            JobStatus.FINALIZING: self.finalize,
+            JobStatus.CANCELLING: self.stop,
+        }
+        if seen.status not in steps:
+            return Queued()
+        try:
+            return steps[seen.status](seen)
+        except EngineUnavailable as error:
+            return Unreachable(error.message)
+        except EngineRefused as error:
+            if error.engine == RAY and seen.status in (JobStatus.RUNNING, JobStatus.CANCELLING):
+                # Ray may be running it: no answer of Ray's but "ended" or "unknown" makes an end of it.
+                return Unreachable(f"Ray refused to tell of it: {error.message}")
+            return Refused(f"{error.engine}: {error.message}")
+
+    # -- starting
+
+    def start(self, seen: Seen) -> Found:
+        """Open its MLflow run or adopt the one that an earlier look opened; then the same with its job in Ray."""
+        experiment_id = seen.experiment_id or self.clients.mlflow.ensure_experiment(seen.project)
+        run_id = seen.run_id or self._open_run(seen, experiment_id)
+        if self.clients.jobs.get(seen.submission_id) is None:
+            self.clients.jobs.submit(
+                seen.submission_id,
+                entrypoint=f"{shlex.quote(self.settings.python)} -m ratchet_pipelines.run",
+                env=self._environment(seen, run_id),
+                metadata={"job": seen.id, "project": seen.project},
+            )
+        return Submitted(experiment_id, run_id)
+
+    def _open_run(self, seen: Seen, experiment_id: str) -> str:
+        run = self.clients.mlflow.find_run(experiment_id, RunTag.JOB, seen.id)
+        if run is None:
+            tags = {RunTag.JOB: seen.id, RunTag.PROJECT: seen.project, "mlflow.user": seen.created_by}
+            run = self.clients.mlflow.create_run(
+                experiment_id, seen.name, {str(key): value for key, value in tags.items()}
+            )
+        return run.run_id
+
+    def _environment(self, seen: Seen, run_id: str) -> dict[str, str]:
+        envelope = Envelope.model_validate(
+            {
+                "job": seen.id,
+                "attempt": seen.attempt,
+                "project": seen.project,
+                "run_id": run_id,
+                "storage": self.settings.storage,
+                "spec": seen.spec,
+            }
+        )
+        return {
+            ENVELOPE_VARIABLE: envelope.model_dump_json(),
+            "MLFLOW_TRACKING_URI": self.settings.mlflow_for_jobs,
+            # The job itself decides how long it waits for MLflow; its client must not hang for minutes in one call.
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+            "PYTHONUNBUFFERED": "1",
+            # Ray Train ends its workers on SIGINT alone, and not within Ray's default of 3 s.
+            "RAY_JOB_STOP_SIGNAL": "SIGINT",
+            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+        }
+
+    # -- running
+
+    def watch(self, seen: Seen) -> Found:
+        info = self.clients.jobs.get(seen.submission_id)
+        if info is None:
+            message = "Ray does not know the job any more: its head was probably started anew."
+            return Broken(Failure(Reason.ENGINE_LOST, message, retry=True), "LOST")
+        match info.status:
+            case RayStatus.SUCCEEDED:
+                return Done()
+            case RayStatus.FAILED:
+                return self._failed(seen, info)
+            case RayStatus.STOPPED:
+                return StoppedOutside()
+            case _:
+                return Live(info.status.value, self._metrics(seen))
+
+    def _metrics(self, seen: Seen) -> dict[str, float | None] | None:
+        """For show alone: a job does not suffer from an MLflow that does not answer."""
+        try:
+            run = self.clients.mlflow.get_run(seen.run_id or "")
+        except (EngineUnavailable, EngineRefused):
+            return None
+        return None if run is None else finite(run.metrics)
+
+    def _failed(self, seen: Seen, info: JobInfo) -> Found:
+        run = self.clients.mlflow.get_run(seen.run_id or "")
+        text = self._save_log(seen)
+        failure = classify.classify(info, run.tags.get(RunTag.MESSAGE) if run else None, text)
+        last = not failure.retry or seen.attempt >= int(seen.spec.get("max_attempts", 1))
+        if last:
+            self._end_run(run, "FAILED")
+        return Broken(failure, info.status.value)
+
+    # -- finalizing
+
+    def finalize(self, seen: Seen) -> Found:
+        """Read the result from the run; register the model, or adopt the version that an earlier look registered."""
+        self._save_log(seen)
+        run = self.clients.mlflow.get_run(seen.run_id or "")
+        if run is None:
+            return Refused(f"MLflow has no run {seen.run_id}: it was deleted before the job's result was read.")
+        result = result_of(run)
+        self._end_run(run, "FINISHED")
+        model = seen.spec.get("model") if seen.spec["kind"] in (KIND_TRAIN, KIND_SWEEP) else None
+        if model is None:
+            return Finished(result, finite(run.metrics))
+        if RunTag.MODEL_URI not in run.tags:
+            return Refused("The job ended well but logged no model, so there is nothing to register.")
+        name = f"{seen.project}.{model}"
+        return Finished(result, finite(run.metrics), name, self._register(name, seen, run))
+
+    def _register(self, name: str, seen: Seen, run: Run) -> int:
+        mlflow = self.clients.mlflow
+        mlflow.ensure_registered_model(name)
+        found = mlflow.find_version(name, run.run_id)
+        if found is not None:
+            version = found.version
+        else:
+            tags = {str(tag): run.tags[tag] for tag in VERSION_TAGS if tag in run.tags}
+            tags |= {str(RunTag.JOB): seen.id, str(RunTag.PROJECT): seen.project}
+            version = mlflow.create_version(name, source=run.tags[RunTag.MODEL_URI], run_id=run.run_id, tags=tags)
+        current = mlflow.get_registered_model(name)
+        if current is None or current.aliases.get(CANDIDATE, 0) < version:
+            # Never backwards: a job that ended later may have been registered in the meantime.
+            mlflow.set_alias(name, CANDIDATE, version)
+        return version
+
+    # -- cancelling
+
+    def stop(self, seen: Seen) -> Found:
+        info = self.clients.jobs.get(seen.submission_id)
+        if info is not None and not info.status.terminal:
+            pending = info.status is RayStatus.PENDING
+            if not (pending and seen.stopping_for_s > STOP_PATIENCE_S):
+                self.clients.jobs.stop(seen.submission_id)
+                return Live(info.status.value, None)
+        self._save_log(seen)
+        run = self.clients.mlflow.get_run(seen.run_id) if seen.run_id else None
+        self._end_run(run, "KILLED")
+        return Stopped(info.status.value if info else "", "")
+
+    # -- the end of each
+
+    def _end_run(self, run: Run | None, status: str) -> None:
+        if run is not None and not run.ended:
+            self.clients.mlflow.end_run(run.run_id, status)
+
+    def _save_log(self, seen: Seen) -> str:
+        """Copy the driver's log to storage, where it outlives Ray, and return it; empty when Ray has none."""
+        try:
+            return logfiles.save(self.clients, seen.id, seen.attempt)
+        except (EngineUnavailable, EngineRefused) as error:
+            if seen.misses < LOG_PATIENCE:
+                raise EngineUnavailable(error.engine, error.message) from error
+            log.warning("job_log_lost", job=seen.id, attempt=seen.attempt, error=error.message)
+            return ""
+
+
+KIND_TRAIN, KIND_SWEEP = Train.model_fields["kind"].default, Sweep.model_fields["kind"].default
+VERSION_TAGS = (RunTag.DATA_HASH, RunTag.PRIMARY_METRIC, RunTag.GREATER_IS_BETTER)
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    """What the job told in its run: the tags of `RunTag` under plain names, and its metrics."""
+    told: dict[str, Any] = {name: run.tags[tag] for tag, name in TOLD.items() if tag in run.tags}
+    if "greater_is_better" in told:
+        told["greater_is_better"] = told["greater_is_better"] == "true"
+    return {**told, "metrics": finite(run.metrics)}
+
+
+def finite(metrics: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no word for NaN and infinity: null stands for them."""
+    names = sorted(metrics)[:MAX_METRICS]
+    return {name: metrics[name] if math.isfinite(metrics[name]) else None for name in names}

@@ -1,0 +1,91 @@
+"""Jobs, their attempts, and the one row that says how large the cluster is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ratchet.db import Base, Identified, Leased, db_now
+from ratchet.jobs.status import AttemptStatus, JobStatus
+
+CLUSTER = "cluster"
+"""The id of the only row of `clusters`."""
+
+
+class Job(Identified, Leased, Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index(None, "project", "id"),
+        Index("ix_jobs_queue", "status", "priority", "id"),
+    )
+
+    project: Mapped[str] = mapped_column(ForeignKey("projects.name"))
+    kind: Mapped[str]
+    name: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    created_by: Mapped[str]
+    priority: Mapped[int] = mapped_column(default=0)
+    cpus: Mapped[float]
+    """What it takes of the cluster while it occupies room: all of it at once."""
+    gpus: Mapped[float]
+
+    status: Mapped[str] = mapped_column(default=JobStatus.QUEUED.value)
+    engine_status: Mapped[str | None]
+    """Ray's word for it, or `unreachable`."""
+    reason: Mapped[str | None]
+    message: Mapped[str] = mapped_column(default="")
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    """The number of the newest attempt; 0 before the first."""
+    misses: Mapped[int] = mapped_column(default=0)
+    """Looks in a row at which Ray or MLflow did not answer."""
+    experiment_id: Mapped[str | None]
+    run_id: Mapped[str | None]
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The last value of each metric as of the last look; null where it is not a finite number."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True).with_variant(JSONB(), "postgresql"))
+    model_name: Mapped[str | None]
+    """As MLflow has it: `<project>.<model>`."""
+    model_version: Mapped[int | None]
+
+    cancel_requested_at: Mapped[datetime | None]
+    stopping_since: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", lazy="selectin")
+
+
+class Attempt(Base):
+    """One start of a job on Ray. Written before Ray is called, so that a crash leaves the id to look for."""
+
+    __tablename__ = "job_attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str] = mapped_column(default=AttemptStatus.STARTING.value)
+    reason: Mapped[str | None]
+    message: Mapped[str] = mapped_column(default="")
+    started_at: Mapped[datetime] = mapped_column(server_default=db_now())
+    ended_at: Mapped[datetime | None]
+
+
+class Cluster(Identified, Leased, Base):
+    """The room there is, as last seen: what admission counts with."""
+
+    __tablename__ = "clusters"
+
+    status: Mapped[str] = mapped_column(default="unknown")
+    """`unknown` (never seen), `ready` or `unreachable`."""
+    message: Mapped[str] = mapped_column(default="")
+    cpus: Mapped[float] = mapped_column(default=0)
+    gpus: Mapped[float] = mapped_column(default=0)
+    memory_bytes: Mapped[int] = mapped_column(default=0)
+    last_seen_at: Mapped[datetime | None]
+    misses: Mapped[int] = mapped_column(default=0)
