@@ -24,7 +24,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 Metric = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_/.-]+$")]
-# MLflow takes `v3` for a version, so that no alias may be one. Written without look-ahead, which pydantic's engine lacks.
+# MLflow takes `v3` for a version: no alias may be one. Written without look-ahead, which pydantic's engine lacks.
 ALIAS_PATTERN = r"^(?:[a-uw-z][a-z0-9_-]*|v(?:[0-9]*[a-z_-][a-z0-9_-]*)?)$"
 Alias = Annotated[str, Field(min_length=1, max_length=63, pattern=ALIAS_PATTERN)]
 
