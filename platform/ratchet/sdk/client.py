@@ -12,6 +12,7 @@ from ratchet.sdk.admin import Events, Projects, Tokens
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.config import resolve
 from ratchet.sdk.endpoints import Endpoints
+from ratchet.sdk.errors import NotFound
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.resources import Info, Me, Recipe
@@ -68,6 +69,13 @@ class Client(Scope):
         answer: Any = self._transport.json("GET", self._global("recipes"))
         return [Recipe.model_validate(item) for item in (answer["items"] if isinstance(answer, dict) else answer)]
 
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON schema of one of the API's bodies, such as `NewEndpoint`, with what it refers to under `$defs`."""
+        schemas: dict[str, Any] = self._transport.json("GET", "/openapi.json")["components"]["schemas"]
+        if name not in schemas:
+            raise NotFound(f"This server has no schema {name!r}.")
+        return bundle(name, schemas)
+
     def close(self) -> None:
         self._transport.close()
 
@@ -78,3 +86,26 @@ class Client(Scope):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def bundle(name: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    """One schema of an OpenAPI document on its own: its references point into `$defs`, which holds what it needs."""
+    needed: dict[str, Any] = {}
+
+    def localised(part: Any) -> Any:
+        if isinstance(part, list):
+            return [localised(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        found = {key: localised(value) for key, value in part.items()}
+        reference = part.get("$ref")
+        if isinstance(reference, str):
+            target = reference.rpartition("/")[2]
+            found["$ref"] = f"#/$defs/{target}"
+            if target not in needed:
+                needed[target] = {}
+                needed[target] = localised(schemas[target])
+        return found
+
+    root = localised(schemas[name])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, **({"$defs": needed} if needed else {})}

@@ -74,7 +74,7 @@ def resolve(
     """
     home = home_folder(environ)
     state = local_state(home)
-    local_url = str(state.get("url") or "").rstrip("/")
+    local_url = _local_url(state)
     given = url or environ.get("RATCHET_URL")
     found = (given or local_url or DEFAULT_URL).rstrip("/").removesuffix("/api/v1")
     origin = "--url" if url else "RATCHET_URL" if given else str(home / "state.json") if local_url else "default"
@@ -82,7 +82,7 @@ def resolve(
     if token is None and token_file is None:
         token = environ.get("RATCHET_TOKEN") or None
     if token is None and token_file is None and found == (local_url or DEFAULT_URL):
-        local_token = Path(str(state.get("token_file") or home / "token"))
+        local_token = home / "token"
         token_file = local_token if local_token.is_file() else None
     return Connection(
         url=found,
@@ -92,6 +92,12 @@ def resolve(
         origin=origin,
         token_file=None if token is not None else token_file,
     )
+
+
+def _local_url(state: Mapping[str, Any]) -> str:
+    urls = state.get("urls")
+    url = (urls.get("api") or urls.get("dashboard") or "") if isinstance(urls, dict) else ""
+    return str(url).rstrip("/").removesuffix("/api/v1")
 
 
 def _path(text: str | None) -> Path | None:

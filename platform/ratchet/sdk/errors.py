@@ -4,7 +4,6 @@ The API answers errors as RFC 9457 problem details; `from_problem` turns one int
 of each says what is wrong (field and value included) and, where the API knows it, what to do.
 """
 
-# ruff: noqa: N818  (the names that HTTP has for these, as clients know them)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -40,12 +40,14 @@ class Info(Resource):
     version: str = ""
     mode: str = ""
     urls: Urls = Urls()
-    cluster: Cluster = Cluster()
+    cluster: Cluster | None = None
+    """The room of the Ray cluster as last seen; None before the first look."""
 
 
 class Me(Resource):
     actor: str = ""
-    scopes: list[str] = []
+    scope: str = ""
+    """admin | write | read | predict"""
     projects: list[str] = []
 
 
@@ -61,10 +63,11 @@ class Token(Resource):
     scope: str = ""
     token: str | None = Field(default=None, repr=False)
     """The secret itself: only in the answer that created it."""
+    prefix: str = ""
+    """How the secret begins, to tell tokens apart."""
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
-    last_used_at: datetime | None = None
 
 
 class Recipe(Resource):

@@ -1,0 +1,180 @@
+"""`ratchet jobs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ratchet.cli import output
+from ratchet.cli.app import App
+from ratchet.cli.context import client
+
+if TYPE_CHECKING:
+    from ratchet.sdk.resources import Job, Trial
+
+app = App("Jobs: train, sweep, evaluate, drift check.")
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id, as `ratchet jobs list` shows it.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")]
+
+
+@app.add("list", "ratchet jobs list --status running", "ratchet jobs list --kind train --json")
+def list_jobs(
+    status: Annotated[str | None, typer.Option("--status", help="Of this status alone.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Of this kind alone.")] = None,
+    limit: Limit = 50,
+) -> None:
+    """List jobs, newest first."""
+    from itertools import islice
+
+    with client() as ratchet:
+        jobs = list(islice(ratchet.jobs.list(status=status, kind=kind), limit))
+    output.emit(jobs, lambda: _table(jobs))
+
+
+def _table(jobs: list[Job]) -> None:
+    output.table(
+        ["ID", "KIND", "NAME", "STATUS", "TOOK", "CREATED", "MODEL", "MESSAGE"],
+        (
+            [
+                job.id,
+                job.kind,
+                job.name,
+                output.status(job.status),
+                output.elapsed(job.started_at, job.ended_at),
+                job.created_at,
+                f"{job.model.name}:{job.model.version}" if job.model and job.model.version else "",
+                job.message,
+            ]
+            for job in jobs
+        ),
+        empty="No jobs yet. The first: ratchet train --data sklearn://breast_cancer --model cancer --follow",
+    )
+
+
+@app.add("get", "ratchet jobs get job-…", "ratchet jobs get job-… --json")
+def get(job: JobId) -> None:
+    """Show one job: its state, why, and what came out."""
+    with client() as ratchet:
+        found = ratchet.jobs.get(job)
+    output.emit(found, lambda: show_job(found))
+
+
+def show_job(job: Job) -> None:
+    output.fields(
+        [
+            ("job", job.id),
+            ("kind", job.kind),
+            ("name", job.name),
+            ("status", output.status(job.status)),
+            ("reason", job.reason),
+            ("message", job.message),
+            ("model", f"{job.model.name}:{job.model.version}" if job.model and job.model.version else None),
+            ("took", output.elapsed(job.started_at, job.ended_at)),
+            ("created", job.created_at),
+            ("by", job.created_by),
+            ("attempts", len(job.attempts) if len(job.attempts) > 1 else None),
+            ("MLflow run", job.mlflow_url or job.run_id),
+            *((name, value) for name, value in sorted(job.metrics.items())),
+        ]
+    )
+
+
+@app.add("follow", "ratchet jobs follow job-…")
+def follow(job: JobId) -> None:
+    """Watch a job to its end: state, curves and log. Ctrl-C leaves the view, not the job."""
+    from ratchet.cli.train import finish
+
+    with client() as ratchet:
+        finish(ratchet, ratchet.jobs.get(job), follow=True, wait=False)
+
+
+@app.add("wait", "ratchet jobs wait job-… --timeout 600")
+def wait(
+    job: JobId,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait at most this long.")
+    ] = None,
+) -> None:
+    """Wait for a job to end; the exit status is 0 when it succeeded and 7 when not."""
+    from ratchet.sdk.jobs import raise_for_status
+
+    with client() as ratchet:
+        ended = ratchet.jobs.wait(job, timeout=timeout, check=False)
+    output.emit(ended, lambda: show_job(ended))
+    raise_for_status(ended)
+
+
+@app.add("cancel", "ratchet jobs cancel job-…")
+def cancel(jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="One id or more.")]) -> None:
+    """Stop jobs: a queued one at once, a running one after a last checkpoint."""
+    with client() as ratchet:
+        cancelled = [ratchet.jobs.cancel(job) for job in jobs]
+    output.emit(cancelled, lambda: _table(cancelled))
+
+
+@app.add("logs", "ratchet jobs logs job-… -f")
+def logs(
+    job: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+) -> None:
+    """Print a job's log as it was written."""
+    import sys
+
+    with client() as ratchet:
+        if output.options.json:
+            output.print_json({"text": "".join(ratchet.jobs.logs(job, follow=follow))})
+            return
+        for part in ratchet.jobs.logs(job, follow=follow):
+            sys.stdout.write(part)
+            sys.stdout.flush()
+
+
+@app.add("metrics", "ratchet jobs metrics job-…", "ratchet jobs metrics job-… --json")
+def metrics(job: JobId) -> None:
+    """Show a job's metrics: first, last and best value, and their course."""
+    with client() as ratchet:
+        series = ratchet.jobs.metrics(job)
+
+    def rows() -> Any:
+        for one in series:
+            values = [point.value for point in one.points if point.value is not None]
+            if values:
+                yield [one.name, values[0], values[-1], min(values), max(values), len(values), output.sparkline(values)]
+
+    output.emit(
+        series,
+        lambda: output.table(
+            ["METRIC", ">FIRST", ">LAST", ">LOWEST", ">HIGHEST", ">POINTS", "COURSE"],
+            rows(),
+            empty="No metrics yet: they come with the first epoch.",
+        ),
+    )
+
+
+@app.add("trials", "ratchet jobs trials job-…")
+def trials(job: JobId) -> None:
+    """Show the trials of a sweep; the best is marked."""
+    with client() as ratchet:
+        found = list(ratchet.jobs.trials(job))
+    output.emit(found, lambda: _trials(found))
+
+
+def _trials(trials: list[Trial]) -> None:
+    params = sorted({name for trial in trials for name in trial.params})
+    metrics = sorted({name for trial in trials for name in trial.metrics})[:6]
+    output.table(
+        ["", "TRIAL", "STATUS", *params, *(f">{name}" for name in metrics)],
+        (
+            [
+                "★" if trial.best else "",
+                trial.run_id[:8],
+                output.status(trial.status.lower()),
+                *(trial.params.get(name) for name in params),
+                *(output.number(trial.metrics.get(name)) for name in metrics),
+            ]
+            for trial in trials
+        ),
+        empty="No trials yet.",
+    )

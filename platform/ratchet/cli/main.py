@@ -1,0 +1,51 @@
+"""The root of the command line: every command, listed once."""
+
+from __future__ import annotations
+
+from ratchet.cli import (
+    abtests,
+    admin,
+    apply,
+    endpoints,
+    jobs,
+    models,
+    monitors,
+    pipelines,
+    stack,
+    train,
+)
+from ratchet.cli.app import App, RootGroup
+
+app = App(
+    "Ratchet trains, tracks, deploys, compares, watches and retrains models.\n\n\b\n"
+    "  [cyan]$ ratchet up[/cyan]\n"
+    "  [cyan]$ ratchet train --data sklearn://breast_cancer --model cancer --follow[/cyan]\n"
+    "  [cyan]$ ratchet endpoints create cancer -v a=cancer:1 --wait[/cyan]\n\n"
+    "Exit status: 0 well, 1 failure, 2 usage, 3 not allowed, 4 not found, 5 conflict, 6 unreachable, 7 work failed.",
+    name="ratchet",
+    cls=RootGroup,
+)
+
+stack.add_to(app)
+train.add_to(app)
+apply.add_to(app)
+
+for _name, _group in (
+    ("jobs", jobs.app),
+    ("models", models.app),
+    ("endpoints", endpoints.app),
+    ("abtests", abtests.app),
+    ("monitors", monitors.app),
+    ("pipelines", pipelines.app),
+):
+    app.add_typer(_group, name=_name, rich_help_panel="Resources")
+
+admin.add_to(app)
+
+
+def run() -> None:
+    app(prog_name="ratchet")
+
+
+if __name__ == "__main__":
+    run()
