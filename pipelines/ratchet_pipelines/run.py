@@ -6,27 +6,34 @@ by the MLflow run for whoever looks there, by the last line of the log for a per
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from importlib import import_module
+from typing import cast
 
 from pydantic import ValidationError
 
 from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError
-from ratchet_pipelines.spec import ENVELOPE_VARIABLE, DriftCheck, Envelope, Evaluate, ExitCode, RunTag, Sweep, Train
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, ExitCode, RunTag
 from ratchet_pipelines.train.tracking import client, patiently
 
 CANCELLED = 128 + signal.SIGINT
 """The exit status of a job that was asked to stop, as a shell gives it."""
 MAX_MESSAGE_CHARACTERS = 2000
+Job = Callable[[Envelope], str | None]
+"""Does what an envelope says, and returns a line that says how it went."""
 
 
 def main() -> int:
     """Runs the job in the environment; returns the exit status."""
     started = time.monotonic()
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("ratchet_pipelines").setLevel(logging.INFO)
     try:
         envelope = Envelope.model_validate_json(os.environ[ENVELOPE_VARIABLE])
     except (KeyError, ValidationError) as error:
@@ -41,22 +48,19 @@ def main() -> int:
     except Exception as error:
         return _failed(envelope, error)
     _end(envelope, "FINISHED")
-    _say(f"Done in {time.monotonic() - started:.1f} s: {message}")
+    _say(f"Done in {time.monotonic() - started:.1f} s: {message or envelope.spec.kind}")
     return ExitCode.OK
 
 
-def _job(envelope: Envelope) -> Callable[[Envelope], str | None]:
+def _job(envelope: Envelope) -> Job:
     """What to call; imported only now, since each kind of job needs other heavy packages."""
-    match envelope.spec:
-        case Train():
-            from ratchet_pipelines.train.job import train as job
-        case Sweep():
-            from ratchet_pipelines.sweep import sweep as job
-        case Evaluate():
-            from ratchet_pipelines.evaluate import evaluate as job
-        case DriftCheck():
-            from ratchet_pipelines.monitoring.drift import check as job
-    return job
+    module, function = {
+        "train": ("train.job", "train"),
+        "sweep": ("sweep", "sweep"),
+        "evaluate": ("evaluate", "evaluate"),
+        "drift_check": ("monitoring.drift", "check"),
+    }[envelope.spec.kind]
+    return cast(Job, getattr(import_module(f"ratchet_pipelines.{module}"), function))
 
 
 def _failed(envelope: Envelope, error: Exception) -> int:

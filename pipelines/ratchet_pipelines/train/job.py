@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import ray
@@ -33,6 +34,7 @@ def train(envelope: Envelope) -> str:
             resources=spec.resources,
             max_attempts=spec.max_attempts,
             run_id=envelope.run_id,
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
         ),
         prepared.material,
     )

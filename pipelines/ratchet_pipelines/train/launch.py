@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import socket
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,8 @@ from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, O
 from ratchet_pipelines.spec import Resources
 from ratchet_pipelines.train import checkpoints, loop, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
-from ratchet_pipelines.train.tracking import MetricLog
+from ratchet_pipelines.train.interrupts import interruptible
+from ratchet_pipelines.train.tracking import MetricLog, mlflow_sender
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +46,8 @@ class Training:
     max_attempts: int = 1
     run_id: str | None = None
     """The MLflow run that rank 0 logs every epoch to."""
+    tracking_uri: str | None = None
+    """Of MLflow; `MLFLOW_TRACKING_URI` when not given."""
     report_every_epoch: bool = False
     """Tell Ray Train of every epoch and keep every better state, as a sweep needs; else a checkpoint now and then."""
 
@@ -94,7 +94,7 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
             callbacks=callbacks,
         ),
     )
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         try:
             return trainer.fit()
         except (SystemExit, RayActorError) as error:
@@ -117,8 +117,12 @@ def _work(config: dict[str, Any]) -> None:
     recipe = recipes.load(training.recipe)
     learner = recipe.learner(ray.get(config["material"]), recipes.parse_params(training.recipe, training.params))
     main = ray.train.get_context().get_world_rank() == 0
-    with MetricLog() if main and training.run_id else contextlib.nullcontext() as log:
+    with _metric_log(training) if main else contextlib.nullcontext() as log:
         loop.fit(learner, training.settings, strategy.current(get_device()), RayReporter(training, log))
+
+
+def _metric_log(training: Training) -> contextlib.AbstractContextManager[MetricLog | None]:
+    return MetricLog(mlflow_sender(training.tracking_uri)) if training.run_id else contextlib.nullcontext()
 
 
 class RayReporter:
@@ -154,50 +158,20 @@ class RayReporter:
         self._saved_at = time.monotonic()
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Any]:
-    """Gives a function that says whether SIGINT came; leaves handlers as they were, since Ray replaces SIGINT's.
-
-    In a thread (a Tune trial) there are no handlers, and nothing is ever said to have come.
-    """
-    try:
-        before = signal.getsignal(signal.SIGINT)
-        reader, writer = socket.socketpair()
-        reader.setblocking(False)
-        writer.setblocking(False)
-        wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    except ValueError:
-        yield lambda: False
-        return
-
-    def interrupted() -> bool:
-        with contextlib.suppress(BlockingIOError):
-            return signal.SIGINT in reader.recv(4096)
-        return False
-
-    try:
-        yield interrupted
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGINT, before)
-        reader.close()
-        writer.close()
-
-
-def _cause(error: BaseException) -> BaseException:
+def _cause(error: Exception) -> Exception:
     """The first worker's own error, out of what Ray Train wraps it in."""
     if isinstance(error, ray.train.WorkerGroupError) and error.worker_failures:
-        failures = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
+        failures: list[Exception] = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
         # When one worker fails, its peers' collective operations break: the one that is ours says more.
-        return next(
-            (failure for failure in failures if isinstance(failure, JobError | FloatingPointError)), failures[0]
-        )
+        ours = [failure for failure in failures if isinstance(failure, JobError | FloatingPointError)]
+        return (ours or failures)[0]
     if isinstance(error, ray.train.ControllerError):
-        return error.controller_failure
+        failure: Exception = error.controller_failure
+        return failure
     return error
 
 
-def _explained(cause: BaseException, attempts: int) -> BaseException:
+def _explained(cause: Exception, attempts: int) -> Exception:
     if isinstance(cause, FloatingPointError):
         return UserError(f"The training diverged: {cause}. Lower the learning rate.")
     if isinstance(cause, RayOutOfMemoryError | MemoryError) or type(cause).__name__ == "OutOfMemoryError":

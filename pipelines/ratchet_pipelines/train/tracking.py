@@ -28,8 +28,8 @@ class MetricLog:
     their times, and are sent when it does. Use it as a context manager: leaving it sends the rest.
     """
 
-    def __init__(self, send: Send | None = None) -> None:
-        self._send = send or _send_to_mlflow
+    def __init__(self, send: Send) -> None:
+        self._send = send
         self._waiting: list[tuple[str, str, float, int, int]] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -80,7 +80,12 @@ class MetricLog:
                     return
                 run_id = self._waiting[0][0]
                 batch = [entry for entry in self._waiting if entry[0] == run_id][:MAX_BATCH]
-            self._send(run_id, [entry[1:] for entry in batch])
+            try:
+                self._send(run_id, [entry[1:] for entry in batch])
+            except Exception as error:
+                if not _refused(error):
+                    raise
+                logger.exception("MLflow refused %d metrics of the run %s.", len(batch), run_id)
             sent = set(map(id, batch))
             with self._lock:
                 self._waiting = [entry for entry in self._waiting if id(entry) not in sent]
@@ -113,14 +118,27 @@ def _unreachable(error: BaseException | None) -> bool:
     return "Max retries exceeded" in str(error)
 
 
-def client() -> Any:
-    """MLflow's client of `MLFLOW_TRACKING_URI`. Imported here, since MLflow takes 1.5 s to import."""
+def _refused(error: BaseException) -> bool:
+    """Whether MLflow said no, and will say no again."""
+    return getattr(error, "error_code", None) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+
+
+def client(tracking_uri: str | None = None) -> Any:
+    """MLflow's client, of `MLFLOW_TRACKING_URI` by default. Imported here, since MLflow takes 1.5 s to import."""
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient()
+    return MlflowClient(tracking_uri)
 
 
-def _send_to_mlflow(run_id: str, metrics: list[tuple[str, float, int, int]]) -> None:
-    from mlflow.entities import Metric
+def mlflow_sender(tracking_uri: str | None = None) -> Send:
+    """Sends to MLflow, whose client is made (and imported) when first needed: in the log's own thread."""
+    made: list[Any] = []
 
-    client().log_batch(run_id, metrics=[Metric(name, value, when, step) for name, value, when, step in metrics])
+    def send(run_id: str, metrics: list[tuple[str, float, int, int]]) -> None:
+        from mlflow.entities import Metric
+
+        if not made:
+            made.append(client(tracking_uri))
+        made[0].log_batch(run_id, metrics=[Metric(name, value, when, step) for name, value, when, step in metrics])
+
+    return send
