@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ratchet.settings import Settings
+
 from .conftest import CHART, Object, Render, helm
 
 S3 = {
@@ -199,6 +201,13 @@ def test_the_configuration_restarts_what_reads_it(render: Render) -> None:
         return {checksum for checksum in found if checksum}
 
     assert checksums({}) != checksums({"reconciler": {"maxConcurrentJobs": 5}})
+
+
+def test_every_setting_is_one_that_the_platform_knows(render: Render) -> None:
+    known = {f"RATCHET_{name.upper()}" for name in Settings.model_fields}
+    settings = next(thing["data"] for thing in render() if thing["metadata"]["name"] == "ratchet-settings")
+    assert {name for name in settings if name.startswith("RATCHET_")} <= known
+    Settings(**{name.removeprefix("RATCHET_").lower(): value for name, value in settings.items()})
 
 
 def test_a_new_image_is_a_new_migration(render: Render) -> None:
