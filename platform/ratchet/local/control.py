@@ -54,12 +54,20 @@ class Launch:
     command: tuple[str, ...] = (sys.executable, "-m", "ratchet.local.supervisor")
 
 
-def up(home: Path, *, port: int | None, detach: bool, console: Console, launch: Launch | None = None) -> State:
+def up(
+    home: Path,
+    *,
+    port: int | None,
+    detach: bool,
+    console: Console,
+    launch: Launch | None = None,
+    on_ready: Callable[[State], None] | None = None,
+) -> State:
     """Start the stack in `home`, or find it, and wait until all of it is ready.
 
     `port`: the API's; by default that of last time, else 8470 or the next free one. With `detach` it returns once all
     is ready; without, and if the stack is not another's, it stays until Ctrl-C, SIGTERM or the end of the stack, which
-    stops with it. Raises `StackError`.
+    stops with it. `on_ready` is told as soon as all is ready, before it stays. Raises `StackError`.
     """
     if sys.platform != "linux":
         raise StackError(
@@ -70,9 +78,14 @@ def up(home: Path, *, port: int | None, detach: bool, console: Console, launch: 
     with locked(layout.lock):
         found = _await_settled(layout)
         if found:
-            return _find(layout, found, port, console)
+            state = _find(layout, found, port, console)
+            if on_ready is not None:
+                on_ready(state)
+            return state
         lifeline = None if detach else os.pipe()
         state = _start(layout, port, console, launch or Launch(), lifeline)
+    if on_ready is not None:
+        on_ready(state)
     if lifeline:
         _hold(layout, state, console)
         os.close(lifeline[1])

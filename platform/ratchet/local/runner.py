@@ -62,6 +62,7 @@ class Runner(threading.Thread):
         self._changed = changed
         self._child: subprocess.Popen[bytes] | None = None
         self._daemons: tuple[Process, ...] = ()
+        self._log_from = 0
 
     @property
     def child_pid(self) -> int | None:
@@ -118,13 +119,12 @@ class Runner(threading.Thread):
         return "" if self.service.once else self._watch()
 
     def _spawn(self) -> None:
-        if self.service.ready_file:
-            self.service.ready_file.unlink(missing_ok=True)
         env = {**os.environ, **self.service.env}
         env[processes.MARK] = self.stack
         env[processes.PART] = self.service.part or self.service.name
         trim_log(self.log)
         with self.log.open("ab") as log, spawning:
+            self._log_from = log.tell()
             self._child = subprocess.Popen(  # noqa: S603 - our own list
                 self.service.command,
                 env=env,
@@ -157,7 +157,9 @@ class Runner(threading.Thread):
             return False
         if self.service.probe:
             return answers(self.service.probe)
-        return self.service.ready_file is None or self.service.ready_file.exists()
+        with self.log.open("rb") as log:
+            log.seek(self._log_from)
+            return self.service.says.encode() in log.read()
 
     def _find_daemons(self) -> str:
         mine = [process for process, part in processes.of_stack(self.stack).items() if part == self.service.name]

@@ -34,8 +34,8 @@ class Service:
     after: tuple[str, ...] = ()
     """Names of the services that must be ready before it starts."""
     probe: Probe | None = None
-    """Without one it is ready once `ready_file` exists; without either, once it runs (`once`: when it ended well)."""
-    ready_file: Path | None = None
+    """Without one it is ready once its log holds `says`; without either, once it runs (`once`: when it ended well)."""
+    says: str = ""
     once: bool = False
     daemons: tuple[str, ...] = ()
     """For a command that ends and leaves daemons behind: what the command lines of those that must live hold."""
@@ -53,7 +53,7 @@ def services(layout: Layout, ports: Ports) -> tuple[Service, ...]:
         Service(
             name="migrations",
             title="Database",
-            command=(python, "-m", "ratchet.migrations"),
+            command=(python, "-m", "ratchet.migrate"),
             env=common,
             once=True,
             url=f"sqlite:///{layout.database}",
@@ -62,10 +62,10 @@ def services(layout: Layout, ports: Ports) -> tuple[Service, ...]:
         Service(
             name="api",
             title="API",
-            command=(python, "-m", "ratchet.api"),
+            command=(python, "-m", "ratchet.serve_api"),
             env=common,
             after=("migrations",),
-            probe=Probe(f"http://127.0.0.1:{ports.api}/healthz"),
+            probe=Probe(f"http://127.0.0.1:{ports.api}/readyz"),
             url=f"http://127.0.0.1:{ports.api}",
             remedy="See the log above; another program may hold the port: `ratchet doctor`.",
         ),
@@ -75,6 +75,7 @@ def services(layout: Layout, ports: Ports) -> tuple[Service, ...]:
             command=(python, "-m", "ratchet.reconciler"),
             env=common,
             after=("migrations",),
+            says='"event": "started"',
         ),
     )
 
