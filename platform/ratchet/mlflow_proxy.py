@@ -37,7 +37,11 @@ TIMEOUT = httpx2.Timeout(60, connect=5)
 
 @asynccontextmanager
 async def upstream(app: FastAPI) -> AsyncIterator[None]:
-    """The connections to MLflow, open while the application runs."""
+    """The connections to MLflow, open while the application runs.
+
+    `mlflow_url` ends with /mlflow: the server runs with `--static-prefix=/mlflow`, under which all its pages and its
+    REST API then are (mlflow/server/handlers.py, `_add_static_prefix`, 3.17.2).
+    """
     async with httpx2.AsyncClient(base_url=app.state.settings.mlflow_url, timeout=TIMEOUT) as client:
         app.state.mlflow_upstream = client
         yield
@@ -55,13 +59,13 @@ async def forward(path: str, request: Request) -> Response:
     principal = await run_in_threadpool(authenticate, request)
     _check(principal, request.method, path)
     client: httpx2.AsyncClient = request.app.state.mlflow_upstream
-    # With --static-prefix, MLflow moves its pages and their calls under the prefix, and leaves /api where it was.
-    target = f"/{path}" if path.startswith("api/") else f"/mlflow/{path}"
     headers = {name: value for name, value in request.headers.items() if name not in NOT_FORWARDED}
     if request.headers.get("content-length"):
         headers["content-length"] = request.headers["content-length"]
     body = request.stream() if request.method in {"POST", "PUT", "PATCH"} else None
-    outgoing = client.build_request(request.method, target, params=request.query_params, headers=headers, content=body)
+    outgoing = client.build_request(
+        request.method, f"/{path}", params=request.query_params, headers=headers, content=body
+    )
     try:
         answer = await client.send(outgoing, stream=True)
     except httpx2.TransportError as error:
