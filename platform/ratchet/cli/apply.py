@@ -92,11 +92,12 @@ def _plan(ratchet: Client, kind: str, body: dict[str, Any]) -> None:
 
     name = body.get("name") or ""
     if kind in JOB_KINDS:
-        plan = ratchet.jobs.plan(body).dump()
-        output.say(f"[green]+[/green] run a [bold]{kind}[/bold] job {name}".rstrip())
-        for key, value in plan.items():
-            if value not in (None, "", [], {}) and not isinstance(value, dict):
-                output.say(f"    [dim]{key.replace('_', ' ')}[/dim]  {value}")
+        plan = ratchet.jobs.plan(body)
+        when = "starts now" if plan.starts_now else "waits for room"
+        takes = f"{output.number(plan.cpus)} CPUs, {output.number(plan.gpus)} GPUs"
+        output.say(f"[green]+[/green] run a [bold]{kind}[/bold] job {name}  [dim]({takes}; {when})[/dim]")
+        if plan.message:
+            output.say(f"    [dim]{plan.message}[/dim]")
         return
     if kind == "endpoint":
         try:
@@ -111,7 +112,7 @@ def _plan(ratchet: Client, kind: str, body: dict[str, Any]) -> None:
 
 
 def _variant_changes(current: Any, wanted: Any) -> None:
-    before = {one.name: f"{one.model}:{one.version} {output.percent(one.weight)}" for one in current}
+    before = {one.name: f"{one.model}:{one.alias or one.version} {output.percent(one.weight)}" for one in current}
     after = {
         one.get(
             "name"

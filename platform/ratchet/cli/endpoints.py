@@ -12,7 +12,7 @@ from ratchet.cli.context import client
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
-    from ratchet.sdk.resources import Endpoint
+    from ratchet.sdk.resources import Endpoint, EndpointVariant
 
 app = App("Endpoints: what is served, to whom which share, predictions and outcomes.")
 
@@ -39,8 +39,12 @@ def list_endpoints() -> None:
     )
 
 
+def _served(variant: EndpointVariant) -> str:
+    return f"{variant.model}:{variant.version or '?'}{f' ({variant.alias})' if variant.alias else ''}"
+
+
 def _shares(endpoint: Endpoint) -> str:
-    return "  ".join(f"{one.name}={one.model}:{one.version} {output.percent(one.weight)}" for one in endpoint.variants)
+    return "  ".join(f"{one.name}={_served(one)} {output.percent(one.weight)}" for one in endpoint.variants)
 
 
 @app.add("show", "ratchet endpoints show cancer")
@@ -67,7 +71,7 @@ def show_endpoint(endpoint: Endpoint) -> None:
     output.table(
         ["VARIANT", "MODEL", ">WEIGHT", "STATE", "MESSAGE"],
         (
-            [one.name, f"{one.model}:{one.version}", output.percent(one.weight), output.status(one.state), one.message]
+            [one.name, _served(one), output.percent(one.weight), output.status(one.state), one.message]
             for one in endpoint.variants
         ),
         empty="No variants.",

@@ -75,9 +75,23 @@ def show_job(job: Job) -> None:
             ("created", job.created_at),
             ("by", job.created_by),
             ("attempts", len(job.attempts) if len(job.attempts) > 1 else None),
+            ("Ray job", job.attempts[-1].submission_id if job.attempts else None),
             ("MLflow run", job.mlflow_url or job.run_id),
             *((name, value) for name, value in sorted(job.metrics.items())),
         ]
+    )
+
+
+@app.add("why", "ratchet jobs why job-…")
+def why(job: JobId) -> None:
+    """Say why a job waits, and its place in the queue."""
+    with client() as ratchet:
+        found = ratchet.jobs.explain_wait(job)
+    output.emit(
+        found,
+        lambda: output.fields(
+            [("waits", "yes" if found.waiting else "no"), ("place", found.position or None), ("message", found.message)]
+        ),
     )
 
 

@@ -73,7 +73,9 @@ def promote(
     data: Annotated[str, typer.Option("--data", "-d", metavar="URI", help="Where the test split is taken from.")],
     target: Annotated[str, typer.Option("--target", "-t", help="The column that is predicted.")] = "target",
     alias: Annotated[str, typer.Option("--alias", help="The alias to move.")] = "champion",
-    metric: Annotated[str | None, typer.Option("--metric", help="What decides.")] = None,
+    metric: Annotated[
+        str, typer.Option("--metric", help="What decides: accuracy, roc_auc, log_loss, rmse …")
+    ] = "accuracy",
     minimum: Annotated[float | None, typer.Option("--minimum", help="The metric must be at least this.")] = None,
     maximum: Annotated[float | None, typer.Option("--maximum", help="The metric must be at most this.")] = None,
     max_regression: Annotated[
@@ -125,6 +127,18 @@ def show_promotion(promotion: Promotion) -> None:
             ),
             empty="",
         )
+
+
+@app.add("alias", "ratchet models alias cancer staging 4")
+def alias(
+    model: ModelArgument,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1)],
+) -> None:
+    """Point an alias to a version without a gate. `champion` moves by `promote` alone."""
+    with client() as ratchet:
+        promotion = ratchet.models.set_alias(model, alias, version)
+    output.emit(promotion, lambda: show_promotion(promotion))
 
 
 @app.add("promotions", "ratchet models promotions cancer")

@@ -68,6 +68,7 @@ def show_monitor(monitor: Monitor) -> None:
             ("status", output.status(monitor.status)),
             ("schedule", monitor.schedule),
             ("next check", monitor.next_check_at),
+            ("last verdict", output.status(monitor.last_check.verdict) if monitor.last_check else None),
         ]
     )
 
@@ -80,8 +81,8 @@ def _checks(checks: list[Check]) -> None:
                 one.id,
                 output.status(one.status),
                 output.status(one.verdict) if one.verdict else "",
-                len(one.drifted_columns) if isinstance(one.drifted_columns, list) else one.drifted_columns,
-                " … ".join(str((one.window or {}).get(end, "")) for end in ("since", "until")) if one.window else "",
+                one.drifted_columns,
+                f"{one.since:%Y-%m-%d %H:%M:%S} … {one.until:%H:%M:%S}" if one.since and one.until else "",
                 one.job,
                 one.message,
             ]
@@ -98,7 +99,7 @@ def _checks(checks: list[Check]) -> None:
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     endpoint: Annotated[str, typer.Option("--endpoint", "-e", help="Whose requests are watched.")],
-    schedule: Annotated[str, typer.Option("--schedule", "-s", metavar="CRON", help="Five fields, in UTC.")],
+    schedule: Annotated[str, typer.Option("--schedule", "-s", metavar="CRON", help="Five fields, UTC.")] = "0 * * * *",
     window: Annotated[
         int | None, typer.Option("--window", metavar="SECONDS", help="How far back a check looks.")
     ] = None,
@@ -129,9 +130,25 @@ def check(
         found = ratchet.monitors.check(monitor)
         if wait:
             found = ratchet.monitors.wait_check(
-                monitor, found, on_change=lambda now: output.say(f"[dim]{now.status} {now.message or ''}[/dim]")
+                found, on_change=lambda now: output.say(f"[dim]{now.status} {now.message or ''}[/dim]")
             )
     output.emit(found, lambda: _checks([found]))
+
+
+@app.add("pause", "ratchet monitors pause cancer-drift")
+def pause(monitor: Name) -> None:
+    """Stop the scheduled checks."""
+    with client() as ratchet:
+        paused = ratchet.monitors.pause(monitor)
+    output.emit(paused, lambda: show_monitor(paused))
+
+
+@app.add("resume", "ratchet monitors resume cancer-drift")
+def resume(monitor: Name) -> None:
+    """Take up the scheduled checks again."""
+    with client() as ratchet:
+        resumed = ratchet.monitors.resume(monitor)
+    output.emit(resumed, lambda: show_monitor(resumed))
 
 
 @app.add("alerts", "ratchet monitors alerts cancer-drift")
@@ -142,20 +159,21 @@ def alerts(monitor: Name) -> None:
     output.emit(
         found,
         lambda: output.table(
-            ["ALERT", "AT", "MESSAGE"], ([one.id, one.created_at, one.message] for one in found), empty="No alerts."
+            ["ALERT", "AT", "CHECK", "STARTED", "MESSAGE"],
+            ([one.id, one.created_at, one.check, one.pipeline_run, one.message] for one in found),
+            empty="No alerts.",
         ),
     )
 
 
-@app.add("report", "ratchet monitors report cancer-drift check-… --out drift.html")
+@app.add("report", "ratchet monitors report check-… --out drift.html")
 def report(
-    monitor: Name,
     check: Annotated[str, typer.Argument(metavar="CHECK", help="The check's id.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Instead of stdout.")] = None,
 ) -> None:
     """Get a check's report (HTML)."""
     with client() as ratchet:
-        html = ratchet.monitors.report(monitor, check)
+        html = ratchet.monitors.report(check)
     if out is None:
         output.emit({"html": html}, lambda: typer.echo(html))
         return

@@ -45,7 +45,19 @@ def show(pipeline: Name) -> None:
 
 
 def show_pipeline(pipeline: Pipeline) -> None:
-    output.fields((name.replace("_", " "), value) for name, value in pipeline.dump().items())
+    import yaml
+
+    output.fields(
+        [
+            ("pipeline", pipeline.name),
+            ("schedule", pipeline.schedule),
+            ("next run", pipeline.next_run_at),
+            ("last run", pipeline.last_run.id if pipeline.last_run else None),
+            ("ended", output.status(pipeline.last_run.status) if pipeline.last_run else None),
+        ]
+    )
+    output.heading("Spec")
+    output.stdout().print(yaml.safe_dump(pipeline.spec, sort_keys=False).rstrip(), markup=False)
 
 
 @app.add("create", "ratchet pipelines create -f pipeline.yaml")
@@ -92,6 +104,14 @@ def _tell(run: PipelineRun, told: dict[str, str]) -> None:
             told[step.name] = step.status
             if not output.options.json:
                 output.stderr().print(output.status(step.status), f"[bold]{step.name}[/bold]", step.message or "")
+
+
+@app.add("cancel", "ratchet pipelines cancel run-…")
+def cancel(run: RunId) -> None:
+    """Stop a run and what it has under way."""
+    with client() as ratchet:
+        cancelled = ratchet.pipelines.cancel_run(run)
+    output.emit(cancelled, lambda: show_run(cancelled))
 
 
 @app.add("runs", "ratchet pipelines runs", "ratchet pipelines runs retrain-cancer")

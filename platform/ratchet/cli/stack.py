@@ -48,11 +48,7 @@ def up(
     A second `up` finds the first. Everything lives in one folder; started again, it is as it was.
     """
     with _local() as local:
-        state = local.up(
-            _home(home), port=port, detach=detach, console=output.stderr(), on_ready=None if detach else _welcome
-        )
-    if detach:
-        _welcome(state)
+        state = local.up(_home(home), port=port, detach=detach, console=output.stderr(), on_ready=_welcome)
     if output.options.json:
         output.print_json({"home": state.home, "urls": state.urls})
 

@@ -9,7 +9,7 @@ import typer
 from ratchet.cli.app import App
 
 if TYPE_CHECKING:
-    from ratchet.sdk.resources import Job
+    from ratchet.sdk.resources import Job, Plan
 
 PANEL = "Train"
 
@@ -179,7 +179,7 @@ def start(spec: dict[str, Any], *, follow: bool, wait: bool, dry_run: bool) -> N
     with client() as ratchet:
         if dry_run:
             plan = ratchet.jobs.plan(body)
-            output.emit(plan, lambda: show_plan(plan.dump()))
+            output.emit(plan, lambda: show_plan(plan))
             return
         job = ratchet.jobs.submit(body)
         output.say(f"Submitted [bold]{job.id}[/bold] ({job.kind}).")
@@ -204,7 +204,15 @@ def finish(ratchet: Any, job: Job, *, follow: bool, wait: bool) -> None:
     raise_for_status(job)
 
 
-def show_plan(plan: dict[str, Any]) -> None:
+def show_plan(plan: Plan) -> None:
     from ratchet.cli import output
 
-    output.fields((name.replace("_", " "), value) for name, value in plan.items())
+    output.fields(
+        [
+            ("job", plan.kind),
+            ("takes", f"{output.number(plan.cpus)} CPUs, {output.number(plan.gpus)} GPUs"),
+            ("starts", "now" if plan.starts_now else "when there is room"),
+            ("message", plan.message),
+            *((name, value) for name, value in plan.params.items()),
+        ]
+    )

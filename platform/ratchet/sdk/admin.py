@@ -17,7 +17,7 @@ class Projects(Scope):
         return self._get(Project, self._global("projects", name))
 
     def create(self, name: str, **fields: Any) -> Project:
-        return self._post(Project, self._global("projects"), {"name": name, **fields})
+        return self._post(Project, self._global("projects"), {"name": name, **fields}, repeatable=False)
 
 
 class Tokens(Scope):
@@ -29,7 +29,7 @@ class Tokens(Scope):
         body: dict[str, Any] = {"name": name, "scope": scope}
         if expires_in_days is not None:
             body["expires_in_days"] = expires_in_days
-        return self._post(Token, self._address("tokens"), body)
+        return self._post(Token, self._address("tokens"), body, repeatable=False)
 
     def revoke(self, id: str) -> None:
         self._transport.request("DELETE", self._address("tokens", id))

@@ -66,8 +66,7 @@ class Client(Scope):
 
     def recipes(self) -> list[Recipe]:
         """What can be trained, with the JSON schema of each one's parameters."""
-        answer: Any = self._transport.json("GET", self._global("recipes"))
-        return [Recipe.model_validate(item) for item in (answer["items"] if isinstance(answer, dict) else answer)]
+        return [Recipe.model_validate(item) for item in self._transport.json("GET", self._global("recipes"))]
 
     def schema(self, name: str) -> dict[str, Any]:
         """The JSON schema of one of the API's bodies, such as `NewEndpoint`, with what it refers to under `$defs`."""

@@ -50,8 +50,20 @@ class Scope:
     def _get(self, kind: type[S], address: str) -> S:
         return kind.model_validate(self._transport.json("GET", address))
 
-    def _post(self, kind: type[S], address: str, body: Any = None, *, idempotency_key: str | None = None) -> S:
-        return kind.model_validate(self._transport.json("POST", address, json=body, idempotency_key=idempotency_key))
+    def _post(
+        self,
+        kind: type[S],
+        address: str,
+        body: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        repeatable: bool = True,
+    ) -> S:
+        """`repeatable`: the API knows a repetition by its Idempotency-Key, or it changes nothing."""
+        answer = self._transport.json(
+            "POST", address, json=body, idempotency_key=idempotency_key, repeatable=repeatable
+        )
+        return kind.model_validate(answer)
 
     def _wait(
         self,

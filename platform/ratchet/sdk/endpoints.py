@@ -7,7 +7,7 @@ from typing import Any
 
 from ratchet.sdk.collection import Collection, body_of, name_of
 from ratchet.sdk.errors import Conflict, RatchetError, WorkFailed
-from ratchet.sdk.resources import Endpoint, OutcomesReceipt, Prediction, Resource
+from ratchet.sdk.resources import Endpoint, OutcomesReceipt, Prediction, TrafficPoint
 from ratchet.sdk.transport import Transport
 
 OUTCOMES_PER_REQUEST = 10_000
@@ -57,7 +57,8 @@ class Endpoints(Collection[Endpoint]):
             {
                 "name": variant.name,
                 "model": variant.model,
-                "version": variant.version,
+                # A variant that follows an alias goes on following it.
+                **({"alias": variant.alias} if variant.alias else {"version": variant.version}),
                 "weight": weights.get(variant.name, 0.0),
             }
             for variant in current.variants
@@ -140,9 +141,10 @@ class Endpoints(Collection[Endpoint]):
         """The newest rows of the prediction log."""
         address = self._address("endpoints", name_of(endpoint), "predictions")
         answer = self._transport.json("GET", address, params={"limit": limit})
-        rows: Any = answer["items"] if isinstance(answer, dict) else answer
-        return rows  # type: ignore[no-any-return]
+        rows: list[dict[str, Any]] = answer["items"]
+        return rows
 
-    def traffic(self, endpoint: str | Endpoint) -> Resource:
-        """Requests by variant and minute."""
-        return self._get(Resource, self._address("endpoints", name_of(endpoint), "traffic"))
+    def traffic(self, endpoint: str | Endpoint) -> list[TrafficPoint]:
+        """Requests by variant and minute, newest first."""
+        answer = self._transport.json("GET", self._address("endpoints", name_of(endpoint), "traffic"))
+        return [TrafficPoint.model_validate(item) for item in answer["items"]]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ratchet.sdk.collection import PATIENCE_S, Collection, body_of, id_of
 from ratchet.sdk.errors import JobFailed, ServerUnavailable
-from ratchet.sdk.resources import Job, LogPart, Plan, Series, Trial
+from ratchet.sdk.resources import Job, LogPart, Plan, Series, Trial, Waiting
 from ratchet.sdk.transport import backoff
 
 Spec = Mapping[str, Any] | BaseModel
@@ -46,6 +46,10 @@ class Jobs(Collection[Job]):
     def plan(self, spec: Spec) -> Plan:
         """What `submit` would do, checked by the server, with nothing started."""
         return self._post(Plan, self._address("jobs:plan"), body_of(spec))
+
+    def explain_wait(self, job: str | Job) -> Waiting:
+        """Why the job waits, and its place in the queue."""
+        return self._get(Waiting, self._address("jobs", id_of(job), "wait"))
 
     def cancel(self, job: str | Job) -> Job:
         return self._post(Job, self._address("jobs", f"{id_of(job)}:cancel"))

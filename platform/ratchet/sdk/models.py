@@ -33,6 +33,11 @@ class Models(Collection[Model]):
         promotion = self._post(Promotion, self._address("models", name_of(model), "promotions"), body)
         return self.wait_promotion(model, promotion, timeout=timeout) if wait else promotion
 
+    def set_alias(self, model: str | Model, alias: str, version: int) -> Promotion:
+        """Points an alias to a version without a gate; the API refuses it for `champion`."""
+        address = self._address("models", name_of(model), "aliases", alias)
+        return Promotion.model_validate(self._transport.json("PUT", address, json={"version": version}))
+
     def promotions(self, model: str | Model) -> Iterator[Promotion]:
         return self._pages(Promotion, self._address("models", name_of(model), "promotions"))
 

@@ -170,9 +170,26 @@ class Trial(Resource):
 
 
 class Plan(Resource):
-    """What a spec would do, were it submitted."""
+    """What a spec would do, were it submitted now."""
 
+    kind: str = ""
+    cpus: float | None = None
+    gpus: float | None = None
+    """What it would take of the cluster, all at once."""
+    params: dict[str, Any] = {}
+    """The recipe's parameters with their defaults filled in."""
+    starts_now: bool | None = None
     message: str | None = None
+
+
+class Waiting(Resource):
+    """Why a job waits."""
+
+    waiting: bool = False
+    reason: str | None = None
+    message: str = ""
+    position: int = 0
+    """Its place in the queue, from 1; 0 when it does not wait."""
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -220,16 +237,22 @@ class Promotion(Resource):
     status: str = ""
     """pending | evaluating | passed | refused | failed"""
     previous_version: int | None = None
-    gate: dict[str, Any] = {}
+    gate: dict[str, Any] | None = None
+    move: bool = True
+    """Whether the alias moves as soon as the gate has passed."""
     evidence: Evidence | None = None
     reason: str | None = None
     message: str | None = None
     actor: str | None = None
     created_at: datetime | None = None
     decided_at: datetime | None = None
+    moved_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
+        """Whether it is decided and, where it passed, the alias has moved."""
+        if self.status == "passed" and self.move and "moved_at" in self.model_fields_set:
+            return self.moved_at is not None
         return self.status in PROMOTION_ENDED
 
 
@@ -287,6 +310,16 @@ class Prediction(Resource):
     """One mapping a row: `prediction`, and for a classifier `probability_<class>`."""
 
 
+class TrafficPoint(Resource):
+    """Requests that one variant answered in one minute (UTC)."""
+
+    minute: datetime
+    variant: str = ""
+    model: str = ""
+    model_version: int | None = None
+    count: int = 0
+
+
 class OutcomesReceipt(Resource):
     accepted: int = 0
     duplicates: int = 0
@@ -339,8 +372,10 @@ class Check(Resource):
     status: str = ""
     verdict: str | None = None
     """drift | no_drift | insufficient_data"""
-    window: dict[str, Any] | None = None
-    drifted_columns: int | list[str] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """The window whose requests it looks at."""
+    drifted_columns: int | None = None
     result: dict[str, Any] | None = None
     report_url: str | None = None
     job: str | None = None
@@ -349,7 +384,7 @@ class Check(Resource):
 
     @property
     def ended(self) -> bool:
-        return self.verdict is not None or self.status in ("succeeded", "failed", "cancelled", "done", "completed")
+        return self.status in ("succeeded", "failed")
 
 
 class Monitor(Resource):
@@ -365,8 +400,11 @@ class Monitor(Resource):
 
 class Alert(Resource):
     id: str
-    status: str | None = None
+    monitor: str = ""
+    check: str | None = None
     message: str | None = None
+    pipeline_run: str | None = None
+    """What it started."""
     created_at: datetime | None = None
 
 
@@ -391,13 +429,6 @@ class Step(Resource):
     ended_at: datetime | None = None
 
 
-class Pipeline(Resource):
-    id: str | None = None
-    name: str = ""
-    schedule: str | None = None
-    created_at: datetime | None = None
-
-
 class PipelineRun(Resource):
     id: str
     pipeline: str = ""
@@ -411,3 +442,13 @@ class PipelineRun(Resource):
     @property
     def ended(self) -> bool:
         return self.status in RUN_ENDED
+
+
+class Pipeline(Resource):
+    id: str | None = None
+    name: str = ""
+    spec: dict[str, Any] = {}
+    schedule: str | None = None
+    next_run_at: datetime | None = None
+    last_run: PipelineRun | None = None
+    created_at: datetime | None = None

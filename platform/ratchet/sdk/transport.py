@@ -23,7 +23,10 @@ STREAM_TIMEOUT = httpx2.Timeout(30, connect=5, read=45)
 ATTEMPTS = 5
 FIRST_DELAY_S = 0.25
 MAX_DELAY_S = 20.0
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+REFUSED_STATUSES = frozenset({429, 503})
+"""The server says that it has done nothing."""
+GATEWAY_STATUSES = frozenset({502, 504})
+"""Something in between lost the answer: whether it was done is not known."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -72,14 +75,14 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         idempotency_key: str | None = None,
-        repeatable: bool | None = None,
+        repeatable: bool = True,
         timeout: float | None = None,
     ) -> httpx2.Response:
         """The answer, when it is a good one; a `RatchetError` when not.
 
-        Every POST carries an Idempotency-Key, so that a repetition starts nothing twice. A request is repeated when it
-        certainly did not arrive (connection refused, 429, 503), and after any failure of the connection when
-        `repeatable`, which by default everything is.
+        Every POST carries an Idempotency-Key, so that a repetition starts nothing twice where the API knows the key. A
+        request is repeated when it certainly was not done (connection refused, 429, 503), and, when `repeatable`, also
+        after a connection that broke before the answer.
         """
         headers = {}
         if method == "POST":
@@ -93,7 +96,7 @@ class Transport:
             headers=headers,
             timeout=TIMEOUT if timeout is None else timeout,
         )
-        return self._send(request, repeatable=repeatable is not False)
+        return self._send(request, repeatable=repeatable)
 
     def json(self, method: str, url: str, **options: Any) -> Any:
         """The decoded body of `request`; None when it is empty."""
@@ -121,7 +124,8 @@ class Transport:
                 continue
             if response.is_success:
                 return response
-            if last or response.status_code not in RETRIED_STATUSES:
+            again = response.status_code in (REFUSED_STATUSES | GATEWAY_STATUSES if repeatable else REFUSED_STATUSES)
+            if last or not again:
                 raise error_of(response)
             self.sleep(retry_after(response) or backoff(attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -45,17 +45,22 @@ class Monitors(Collection[Monitor]):
 
     def check(self, monitor: str | Monitor) -> Check:
         """Checks now; the next scheduled check is unchanged."""
-        return self._post(Check, self._address("monitors", f"{name_of(monitor)}:check"))
+        return self._post(Check, self._address("monitors", f"{name_of(monitor)}:check"), repeatable=False)
+
+    def pause(self, monitor: str | Monitor) -> Monitor:
+        return self._post(Monitor, self._address("monitors", f"{name_of(monitor)}:pause"))
+
+    def resume(self, monitor: str | Monitor) -> Monitor:
+        return self._post(Monitor, self._address("monitors", f"{name_of(monitor)}:resume"))
 
     def checks(self, monitor: str | Monitor) -> Iterator[Check]:
         return self._pages(Check, self._address("monitors", name_of(monitor), "checks"))
 
-    def get_check(self, monitor: str | Monitor, id: str) -> Check:
-        return self._get(Check, self._address("monitors", name_of(monitor), "checks", id))
+    def get_check(self, id: str) -> Check:
+        return self._get(Check, self._address("checks", id))
 
     def wait_check(
         self,
-        monitor: str | Monitor,
         check: str | Check,
         *,
         timeout: float | None = None,
@@ -64,7 +69,7 @@ class Monitors(Collection[Monitor]):
         """The check once it has a verdict; `WorkFailed` when it failed."""
         id = id_of(check)
         now = self._wait(
-            lambda: self.get_check(monitor, id),
+            lambda: self.get_check(id),
             lambda now: now.ended,
             what=f"Check {id}",
             timeout=timeout,
@@ -77,10 +82,9 @@ class Monitors(Collection[Monitor]):
     def alerts(self, monitor: str | Monitor) -> Iterator[Alert]:
         return self._pages(Alert, self._address("monitors", name_of(monitor), "alerts"))
 
-    def report(self, monitor: str | Monitor, check: str | Check) -> str:
+    def report(self, check: str | Check) -> str:
         """The check's report, as HTML."""
-        address = self._address("monitors", name_of(monitor), "checks", id_of(check), "report")
-        return self._transport.request("GET", address).text
+        return self._transport.request("GET", self._address("checks", id_of(check), "report")).text
 
 
 class Pipelines(Collection[Pipeline]):
@@ -91,7 +95,10 @@ class Pipelines(Collection[Pipeline]):
         return self._post(Pipeline, self._address("pipelines"), body_of(spec))
 
     def run(self, pipeline: str | Pipeline) -> PipelineRun:
-        return self._post(PipelineRun, self._address("pipelines", f"{name_of(pipeline)}:run"))
+        return self._post(PipelineRun, self._address("pipelines", f"{name_of(pipeline)}:run"), repeatable=False)
+
+    def cancel_run(self, run: str | PipelineRun) -> PipelineRun:
+        return self._post(PipelineRun, self._address("pipeline-runs", f"{id_of(run)}:cancel"))
 
     def runs(self, pipeline: str | Pipeline | None = None, **filters: Any) -> Iterator[PipelineRun]:
         """The runs of one pipeline, or of all."""
