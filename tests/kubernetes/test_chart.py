@@ -264,7 +264,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 Reach = Callable[[str, str, int], bool]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reach(render: Render) -> Reach:
     """Whether a pod of one component may open a port of another, by the policies; `outside` is any other pod."""
     objects = render()
