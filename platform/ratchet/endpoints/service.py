@@ -48,7 +48,7 @@ def create(session: Session, project: str, new: NewEndpoint, actor: str) -> Endp
         status=Status.DEPLOYING.value,
         replicas=new.replicas,
         cpus_per_replica=new.cpus_per_replica,
-        salt=secrets.token_hex(16),
+        salt=_new_salt(),
         generation=1,
         observed_generation=0,
         variants=_rows(new.variants),
@@ -76,7 +76,7 @@ def replace_variants(
     if (list(variants), replicas) == (asked(endpoint), endpoint.replicas):
         return endpoint
     before = _described(endpoint)
-    known = {(row.name, row.model, row.version, row.alias): row for row in endpoint.variants}
+    known = list(endpoint.variants)
     endpoint.variants = []
     session.flush()  # the old rows are gone before new ones of the same names come
     endpoint.variants = _rows(variants, known)
@@ -98,11 +98,11 @@ def set_weights(
     return replace_variants(session, endpoint, variants, actor, why)
 
 
-def deal_anew(session: Session, endpoint: Endpoint, actor: str, why: str) -> Endpoint:
-    """Deal every caller to a variant anew, by a new salt: what they met before leans on nothing that follows."""
+def deal_anew(session: Session, endpoint: Endpoint, actor: str, why: str = "") -> Endpoint:
+    """A new salt: from the next generation on every caller's variant is drawn again."""
     _require_alive(endpoint)
     before = _described(endpoint)
-    endpoint.salt = secrets.token_hex(16)
+    endpoint.salt = _new_salt()
     return _changed(session, endpoint, actor, before, why)
 
 
@@ -130,7 +130,7 @@ def get(session: Session, project: str, name: str) -> Endpoint:
     return row
 
 
-def endpoints(project: str, status: str | None = None) -> Select[tuple[Endpoint]]:
+def endpoints(project: str, status: str | None = None) -> Select[Endpoint]:
     query = select(Endpoint).where(Endpoint.project == project)
     return query if status is None else query.where(Endpoint.status == status)
 
@@ -235,27 +235,30 @@ def _check(variants: Sequence[NewVariant]) -> None:
         raise Invalid(f"The weights sum to {total:g}, not 1 ({shares}).", errors=[error])
 
 
+def _new_salt() -> str:
+    return secrets.token_hex(16)
+
+
 def _require_alive(endpoint: Endpoint) -> None:
     if endpoint.deleted_at is not None:
         raise Conflict(f"Endpoint {endpoint.name!r} is being deleted.", code="deleting")
 
 
-def _rows(
-    variants: Sequence[NewVariant], known: Mapping[tuple[str, str, int | None, str | None], Variant] | None = None
-) -> list[Variant]:
+def _rows(variants: Sequence[NewVariant], known: Sequence[Variant] = ()) -> list[Variant]:
     """New rows. A variant that was there with the same version or alias keeps what is known of it."""
-    by_alias = {(name, model, alias): row for (name, model, _, alias), row in (known or {}).items() if alias}
     rows = []
     for position, new in enumerate(variants):
-        if new.alias is not None:
-            old = by_alias.get((new.name, new.model, new.alias))
-        else:
-            old = (known or {}).get((new.name, new.model, new.version, None))
         row = Variant(name=new.name, position=position, model=new.model, alias=new.alias, weight=new.weight)
+        old = next((each for each in known if _same(each, new)), None)
         row.version = old.version if old is not None else new.version
         row.state, row.message = (old.state, old.message) if old is not None else ("pending", None)
         rows.append(row)
     return rows
+
+
+def _same(row: Variant, new: NewVariant) -> bool:
+    same = row.alias == new.alias if new.alias is not None else row.version == new.version
+    return same and (row.name, row.model) == (new.name, new.model)
 
 
 def _changed(session: Session, endpoint: Endpoint, actor: str, before: dict[str, object], why: str) -> Endpoint:

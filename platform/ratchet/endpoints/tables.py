@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ratchet.db import Base, Identified, Leased, db_now
@@ -41,12 +42,14 @@ class Endpoint(Identified, Base):
     replicas: Mapped[int]
     cpus_per_replica: Mapped[float]
     salt: Mapped[str]
-    """Mixed into the hash of a caller's key; kept for life, so that callers stay with their variant."""
+    """Mixed into the hash of a caller's key: as long as it stays, callers stay with their variant."""
     generation: Mapped[int]
     """Rises with every change of what should be served."""
     observed_generation: Mapped[int]
     """The generation that answers requests; 0 when none does."""
-    rendered: Mapped[dict[str, Any] | None]
+    rendered: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
     """The last configuration (`spec.ServingConfig`) that could be rendered: it serves on while a newer one can't be."""
     actor: Mapped[str]
     deleted_at: Mapped[datetime | None]

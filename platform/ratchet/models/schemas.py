@@ -55,8 +55,8 @@ class Gate(BaseModel):
 
 class Kind(StrEnum):
     GATE = "gate"
-    EVIDENCE = "evidence"
     DIRECT = "direct"
+    """Without a gate: for every alias but `champion`."""
 
 
 class NewPromotion(BaseModel):

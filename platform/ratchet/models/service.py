@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from ratchet import events
 from ratchet.db import new_id
-from ratchet.errors import Conflict, FieldError, Invalid, NotFound
+from ratchet.errors import Conflict, FieldError, NotFound
 from ratchet.models.schemas import CHAMPION, Gate, Kind
-from ratchet.models.status import OPEN, Status
+from ratchet.models.status import Status
 from ratchet.models.tables import AliasMove, Promotion
 from ratchet.reconciler.loop import make_due
 
@@ -47,28 +47,6 @@ def promote_passed(session: Session, promotion: Promotion, actor: str, evidence:
     _emit(session, promotion, actor, "promotion.move_requested")
     make_due(session, promotion)
     return promotion
-
-
-def promote_on_evidence(
-    session: Session,
-    project: str,
-    model: str,
-    version: int,
-    alias: str,
-    actor: str,
-    evidence: dict[str, Any],
-    over: int | None = None,
-) -> Promotion:
-    """Move an alias on evidence gathered elsewhere, such as the verdict of an A/B test.
-
-    `over` is the version that the evidence compares with: the promotion fails when the alias points elsewhere by then.
-    """
-    if not evidence:
-        raise Invalid("An alias moves on evidence alone, and none was given.", code="no_evidence")
-    return _ask(
-        *(session, project, model, version, alias, actor),
-        **{"kind": Kind.EVIDENCE, "evidence": evidence, "previous_version": over, "move": True},
-    )
 
 
 def set_alias(session: Session, project: str, model: str, alias: str, version: int, actor: str) -> Promotion:
@@ -126,7 +104,7 @@ def get_promotion(session: Session, project: str, model: str, promotion_id: str)
     return row
 
 
-def promotions(project: str, model: str, status: str | None = None) -> Select[tuple[Promotion]]:
+def promotions(project: str, model: str, status: str | None = None) -> Select[Promotion]:
     """Every promotion of a model but those that only set an alias directly."""
     query = select(Promotion).where(
         Promotion.project == project, Promotion.model == model, Promotion.kind != Kind.DIRECT.value
@@ -134,7 +112,7 @@ def promotions(project: str, model: str, status: str | None = None) -> Select[tu
     return query if status is None else query.where(Promotion.status == status)
 
 
-def alias_moves(project: str, model: str, alias: str | None = None) -> Select[tuple[AliasMove]]:
+def alias_moves(project: str, model: str, alias: str | None = None) -> Select[AliasMove]:
     query = select(AliasMove).where(AliasMove.project == project, AliasMove.model == model)
     return query if alias is None else query.where(AliasMove.alias == alias)
 
@@ -152,12 +130,6 @@ def passed(session: Session, project: str, model: str, version: int, alias: str)
     return session.scalar(query.order_by(Promotion.id.desc()).limit(1))
 
 
-def in_flight(session: Session, project: str, model: str) -> list[Promotion]:
-    """The promotions of a model that have not ended, oldest first."""
-    query = promotions(project, model).where(Promotion.status.in_([status.value for status in OPEN]))
-    return list(session.scalars(query.order_by(Promotion.id)))
-
-
 def _ask(
     session: Session,
     project: str,
@@ -169,8 +141,6 @@ def _ask(
     kind: Kind,
     move: bool,
     gate: dict[str, Any] | None = None,
-    evidence: dict[str, Any] | None = None,
-    previous_version: int | None = None,
 ) -> Promotion:
     promotion = Promotion(
         id=new_id("promo"),
@@ -182,8 +152,7 @@ def _ask(
         gate=gate,
         move=move,
         status=Status.PENDING.value,
-        previous_version=previous_version,
-        evidence=evidence or {},
+        evidence={},
         actor=actor,
     )
     session.add(promotion)

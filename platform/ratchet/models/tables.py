@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, text
+from sqlalchemy import JSON, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ratchet.db import Base, Identified, Leased, db_now
@@ -34,8 +35,10 @@ class Promotion(Identified, Leased, Base):
     version: Mapped[int]
     alias: Mapped[str]
     kind: Mapped[str]
-    """A `schemas.Kind`: `gate` measures, `evidence` was given what was measured elsewhere, `direct` needs none."""
-    gate: Mapped[dict[str, Any] | None]
+    """A `schemas.Kind`: `gate` measures first, `direct` does not."""
+    gate: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    )
     move: Mapped[bool]
     """Whether the alias is to move when the gate passes; the gate alone is evaluated otherwise."""
     status: Mapped[str]
