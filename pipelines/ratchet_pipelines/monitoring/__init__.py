@@ -1,0 +1,1 @@
+"""Watching an endpoint: the drift check, a job like any other."""
