@@ -19,7 +19,8 @@ def main() -> None:
         config.set_main_option("script_location", str(db.MIGRATIONS))
         config.attributes["url"] = url
         command.upgrade(config, "head")
-        command.revision(config, message=sys.argv[1], autogenerate=True)
+        number = len(list((db.MIGRATIONS / "versions").glob("[0-9]*.py"))) + 1
+        command.revision(config, message=sys.argv[1], autogenerate=True, rev_id=f"{number:04d}")
 
 
 if __name__ == "__main__":

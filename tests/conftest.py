@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
 from ratchet import auth, db
 from ratchet.app import create_app
 from ratchet.clients.fakes import FakeClients, fake_clients
 from ratchet.projects.service import ensure_default
 from ratchet.projects.tables import Project
 from ratchet.settings import Settings
-from sqlalchemy import create_engine, text
-from sqlalchemy.orm import Session, sessionmaker
 
 numbers = itertools.count()
 

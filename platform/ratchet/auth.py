@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
-from sqlalchemy import ForeignKey, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ratchet import events
@@ -181,7 +181,7 @@ def _register(
     return row
 
 
-def _alive():  # type: ignore[no-untyped-def]
+def _alive() -> ColumnElement[bool]:
     return Token.revoked_at.is_(None) & or_(Token.expires_at.is_(None), Token.expires_at > db_now())
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, select
@@ -74,7 +74,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar = {
+    type_annotation_map = {
         datetime: UtcDateTime(),
         dict[str, Any]: JSON().with_variant(JSONB(), "postgresql"),
         list[Any]: JSON().with_variant(JSONB(), "postgresql"),
@@ -147,8 +147,7 @@ def upgrade(url: str) -> None:
 
 
 def now(session: Session) -> datetime:
-    moment = session.scalar(select(db_now()))
-    assert moment is not None
+    moment: datetime = session.scalars(select(db_now())).one()
     return moment
 
 

@@ -10,8 +10,7 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
-from sqlalchemy import JSON
+from fastapi import Depends, Header, Request, Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -26,7 +25,7 @@ class IdempotencyKey(Base):
     """The caller's token and the address."""
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[str]
-    resource: Mapped[str] = mapped_column(JSON)
+    resource: Mapped[str]
     """The id of what was made."""
     created_at: Mapped[datetime] = mapped_column(server_default=db_now())
 
@@ -35,8 +34,12 @@ class Idempotency:
     """Ask `earlier` before making, tell `made` after, in the same session."""
 
     def __init__(
-        self, request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None
+        self,
+        request: Request,
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> None:
+        self.response = response
         self.key = idempotency_key
         secret = request.headers.get("authorization") or request.headers.get("cookie", "")
         self.scope = hashlib.sha256(f"{secret}\0{request.url.path}".encode()).hexdigest()
@@ -54,6 +57,7 @@ class Idempotency:
                 code="idempotency_key_reused",
                 hint="Use a new key for a new request.",
             )
+        self.response.headers["Idempotent-Replayed"] = "true"
         return row.resource
 
     def made(self, session: Session, body: Any, resource: str) -> None:

@@ -53,7 +53,7 @@ def _encode(text: str) -> str:
 
 def _decode(token: str) -> str:
     try:
-        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         text = "\0"
     if not all(character.isalnum() or character == "-" for character in text):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ratchet.abtests.schemas import MetricKind
 from ratchet.stats.sequential import Moments
 
-Outcome = tuple[str, float | None]
-"""As text, and as a number when it is one."""
+Outcome = tuple[str | None, float | None]
+"""As text, or as a number."""
 
 
 @dataclass(frozen=True, slots=True)

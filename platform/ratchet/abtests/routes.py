@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from sqlalchemy import select
 
 from ratchet.abtests import service
@@ -20,12 +20,10 @@ def create_abtest(
     body: NewABTest,
     principal: Writer,
     session: WriteSession,
-    response: Response,
     idempotency: IdempotencyHeader,
 ) -> ABTestView:
     earlier = idempotency.earlier(session, body)
     if earlier is not None:
-        response.headers["Idempotent-Replayed"] = "true"
         return service.view(session, service.get(session, project, earlier))
     test = service.create(session, project=project, new=body, actor=principal.actor)
     idempotency.made(session, body, test.id)

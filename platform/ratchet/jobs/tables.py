@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -86,6 +86,6 @@ class Cluster(Identified, Leased, Base):
     message: Mapped[str] = mapped_column(default="")
     cpus: Mapped[float] = mapped_column(default=0)
     gpus: Mapped[float] = mapped_column(default=0)
-    memory_bytes: Mapped[int] = mapped_column(default=0)
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     last_seen_at: Mapped[datetime | None]
     misses: Mapped[int] = mapped_column(default=0)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from alembic import context
-from sqlalchemy import text
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import JSON, text
 
 from ratchet import db
 from ratchet.migrations import tables
 
 LOCK = 7_246_382
+
+
+def _render(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
+    """Our own types and the database's clock by their names: what a revision says must hold for both databases."""
+    if kind == "type" and isinstance(item, db.UtcDateTime):
+        autogen.imports.add("from ratchet.db import UtcDateTime, db_now")
+        return "UtcDateTime()"
+    if kind == "server_default" and isinstance(getattr(item, "arg", None), db.db_now):
+        return "db_now()"
+    if kind == "type" and isinstance(item, JSON):
+        autogen.imports.add("from ratchet.migrations.types import Json")
+        return "Json"
+    return False
 
 
 def run() -> None:
@@ -19,6 +35,7 @@ def run() -> None:
             target_metadata=tables.metadata,
             render_as_batch=connection.dialect.name == "sqlite",
             compare_type=True,
+            render_item=_render,
         )
         with context.begin_transaction():
             if connection.dialect.name == "postgresql":

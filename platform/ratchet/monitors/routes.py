@@ -23,12 +23,10 @@ def create_monitor(
     body: NewMonitor,
     principal: Writer,
     session: WriteSession,
-    response: Response,
     idempotency: IdempotencyHeader,
 ) -> MonitorView:
     earlier = idempotency.earlier(session, body)
     if earlier is not None:
-        response.headers["Idempotent-Replayed"] = "true"
         return service.view(session, service.get(session, project, earlier))
     monitor = service.create(session, project=project, new=body, actor=principal.actor)
     idempotency.made(session, body, monitor.id)

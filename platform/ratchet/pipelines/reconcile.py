@@ -86,4 +86,4 @@ class PipelineRunReconciler(Reconciler[PipelineRun, bool, None]):
     @staticmethod
     def _fail(session: Session, row: PipelineRun, step: str, outlook: Outlook) -> None:
         message = f"Step {step}: {outlook.message}"
-        service.end(session, row, RunStatus.FAILED, reason=outlook.reason, message=message, actor=events.SYSTEM)
+        service.end(session, row, RunStatus.FAILED, reason=outlook.reason or "", message=message, actor=events.SYSTEM)

@@ -20,12 +20,10 @@ def create_pipeline(
     body: NewPipeline,
     principal: Writer,
     session: WriteSession,
-    response: Response,
     idempotency: IdempotencyHeader,
 ) -> PipelineView:
     earlier = idempotency.earlier(session, body)
     if earlier is not None:
-        response.headers["Idempotent-Replayed"] = "true"
         return service.view(session, service.get(session, project, earlier))
     pipeline = service.create(session, project=project, new=body, actor=principal.actor)
     idempotency.made(session, body, pipeline.id)

@@ -114,7 +114,7 @@ def end(session: Session, run: PipelineRun, to: RunStatus, *, reason: str, messa
     )
 
 
-def move_step(session: Session, step: PipelineStep, to: StepStatus, *, message: str = "") -> None:
+def move_step(session: Session, step: PipelineStep, to: StepStatus, *, message: str | None = "") -> None:
     """The one door for a step's state."""
     before = StepStatus(step.status)
     if to not in STEP_MOVES[before]:

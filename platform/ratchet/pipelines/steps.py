@@ -37,8 +37,8 @@ class Outlook:
     """How a running step stands. `reason` is the run's when it failed."""
 
     status: StepStatus
-    message: str = ""
-    reason: str = ""
+    message: str | None = ""
+    reason: str | None = ""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from ratchet import auth, events
 from ratchet.auth import Principal, Token
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
-from ratchet.errors import Conflict, NotFound
+from ratchet.errors import Conflict, Forbidden, NotFound
 from ratchet.projects.schemas import NewProject, NewToken
 from ratchet.projects.tables import DEFAULT_PROJECT, Project
 
@@ -43,7 +43,7 @@ def create_token(session: Session, project: str, new: NewToken, principal: Princ
     """A token of this project, never of a wider scope than the one that asks."""
     principal_scope = principal.scope
     if not principal_scope.includes(new.scope) or (new.scope is auth.Scope.ADMIN and principal.project is not None):
-        raise auth.Forbidden(f"A token of scope {principal_scope.value!r} can't make one of scope {new.scope.value!r}.")
+        raise Forbidden(f"A token of scope {principal_scope.value!r} can't make one of scope {new.scope.value!r}.")
     ends = None if new.expires_in_days is None else now(session) + timedelta(days=new.expires_in_days)
     made = auth.create_token(
         session, project=project, name=new.name, scope=new.scope, actor=principal.actor, expires_at=ends

@@ -6,12 +6,13 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+
 from ratchet.db import new_id, now
 from ratchet.monitors.status import MonitorStatus
 from ratchet.monitors.tables import Monitor
 from ratchet.reconciler.loop import Loop, Reconciler, StaleClaimError, claim, make_due, step
-from sqlalchemy import update
-from sqlalchemy.orm import Session, sessionmaker
 
 Sessions = sessionmaker[Session]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+
 from ratchet import db
 from ratchet.migrations import tables
 
