@@ -1,0 +1,123 @@
+"""A control plane in miniature: the database, fakes of Ray, MLflow and storage, and the two reconcilers of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from ratchet.clients.fakes import FakeClients, fake_clients
+from ratchet.db import db_now
+from ratchet.events import Event
+from ratchet.jobs import service
+from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
+from ratchet.reconciler.loop import Reconciler, claim, step
+from ratchet.settings import Settings
+from ratchet_pipelines.spec import JobSpec, RunTag
+
+SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+TRAIN = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "cancer"}
+
+
+def spec_of(**changes: Any) -> JobSpec:
+    return SPECS.validate_python({**TRAIN, **changes})
+
+
+@dataclass
+class World:
+    sessions: sessionmaker[Session]
+    clients: FakeClients
+    settings: Settings
+
+    def submit(self, **changes: Any) -> str:
+        with self.sessions() as session:
+            row = service.submit(session, project="default", spec=spec_of(**changes), actor="ann")
+            session.commit()
+            return row.id
+
+    def cancel(self, job_id: str) -> None:
+        with self.sessions() as session:
+            service.cancel(session, session.get_one(Job, job_id), actor="ann")
+            session.commit()
+
+    def job(self, job_id: str) -> Job:
+        with self.sessions() as session:
+            return session.get_one(Job, job_id)
+
+    def jobs(self) -> list[Job]:
+        with self.sessions() as session:
+            return list(session.scalars(select(Job).order_by(Job.id)))
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        with self.sessions() as session:
+            return list(session.scalars(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)))
+
+    def events(self, job_id: str) -> list[str]:
+        with self.sessions() as session:
+            query = select(Event.action).where(Event.target_id == job_id).order_by(Event.id)
+            return list(session.scalars(query))
+
+    def look(self, reconciler: Reconciler[Any, Any, Any] | None = None, *, only: str | None = None) -> None:
+        """One step of every job (or of one), as if all were due and no lease of a crashed step were left."""
+        reconciler = reconciler or self.reconciler
+        with self.sessions() as session:
+            due = update(reconciler.table).values(due_at=db_now(), lease_until=None)
+            session.execute(due.where(reconciler.table.id == only) if only else due)
+            session.commit()
+            claimed = claim(session, reconciler, 1_000)
+        for row_id, lease in claimed:
+            step(self.sessions, reconciler, row_id, lease)
+
+    def look_until(self, reached: Callable[[], bool], looks: int = 20) -> None:
+        for _ in range(looks):
+            if reached():
+                return
+            self.look()
+        assert reached(), [(job.status, job.reason, job.message) for job in self.jobs()]
+
+    def reach(self, job_id: str, status: str) -> Job:
+        self.look_until(lambda: self.job(job_id).status == status)
+        return self.job(job_id)
+
+    def see_cluster(self) -> None:
+        self.look(ClusterReconciler(self.clients))
+
+    @property
+    def reconciler(self) -> JobReconciler:
+        return JobReconciler(self.settings, self.clients)
+
+    def finish(self, job_id: str, **tags: str) -> None:
+        """The running job does its work: logs, tags its run, ends well."""
+        job = self.job(job_id)
+        assert job.run_id is not None
+        self.clients.mlflow.log(job.run_id, {"val/loss": [0.9, 0.5], "test/accuracy": [0.97]})
+        told = {RunTag.MODEL_URI: f"models:/m-{job_id}", RunTag.PRIMARY_METRIC: "test/accuracy", **tags}
+        self.clients.mlflow.tag(job.run_id, {str(key): value for key, value in told.items()})
+        submission = f"{job_id}-{job.attempt}"
+        self.clients.jobs.jobs[submission].logs = "epoch 1\nDone in 3.0 s: models:/m-1\n"
+        self.clients.jobs.succeed(submission)
+
+    def clear(self) -> None:
+        """As before the first job: for a property test, which has many worlds in one database."""
+        with self.sessions() as session:
+            for table in (Attempt, Job, Event):
+                session.execute(delete(table))
+            session.execute(delete(Cluster).where(Cluster.id == CLUSTER))
+            service.ensure_cluster(session)
+            session.commit()
+
+
+@pytest.fixture
+def world(sessions: sessionmaker[Session]) -> World:
+    world = World(sessions, fake_clients(), Settings(storage_uri="memory://storage", max_concurrent_jobs=16))
+    with sessions() as session:
+        service.ensure_cluster(session)
+        session.commit()
+    world.see_cluster()
+    return world

@@ -1,0 +1,254 @@
+"""The life of a job over fakes: each state, each way it can end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ratchet.errors import Conflict
+from ratchet.jobs.tables import Job
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag
+
+
+def test_a_job_is_queued_without_a_call_and_then_taken_to_its_model_version(world):
+    calls = list(world.clients.faults.calls)
+    job_id = world.submit()
+    assert world.clients.faults.calls == calls
+    assert world.job(job_id).status == "queued"
+
+    job = world.reach(job_id, "running")
+    assert job.started_at is not None
+    assert (job.deadline_at - job.started_at).total_seconds() == 24 * 3600
+    world.clients.jobs.run(f"{job_id}-1")
+    world.clients.mlflow.log(job.run_id, {"val/loss": [0.9, float("nan")]})
+    world.look()
+    assert world.job(job_id).engine_status == "RUNNING"
+    assert world.job(job_id).metrics == {"val/loss": None}
+    world.finish(job_id)
+
+    job = world.reach(job_id, "succeeded")
+    assert (job.model_name, job.model_version) == ("default.cancer", 1)
+    assert job.result == {
+        "model_uri": f"models:/m-{job_id}",
+        "primary_metric": "test/accuracy",
+        "metrics": {"test/accuracy": 0.97, "val/loss": 0.5},
+    }
+    model = world.clients.mlflow.models["default.cancer"]
+    assert model.aliases == {"candidate": 1}
+    assert model.versions[0].run_id == job.run_id
+    assert model.versions[0].tags[RunTag.JOB] == job_id
+    assert world.clients.mlflow.runs[job.run_id].status == "FINISHED"
+    assert world.clients.storage.files[f"jobs/{job_id}/driver-1.log"].startswith(b"epoch 1")
+    states = ["submitted", "starting", "running", "finalizing", "succeeded"]
+    assert world.events(job_id) == [f"job.{state}" for state in states]
+    assert [attempt.status for attempt in world.attempts(job_id)] == ["succeeded"]
+
+
+def test_what_ray_is_given(world):
+    job_id = world.submit(resources={"workers": 2}, max_attempts=2)
+    world.reach(job_id, "running")
+    submitted = world.clients.jobs.jobs[f"{job_id}-1"]
+    assert submitted.entrypoint.endswith(" -m ratchet_pipelines.run")
+    assert submitted.metadata == {"job": job_id, "project": "default"}
+    envelope = Envelope.model_validate_json(submitted.env[ENVELOPE_VARIABLE])
+    assert (envelope.job, envelope.attempt, envelope.run_id) == (job_id, 1, world.job(job_id).run_id)
+    assert envelope.spec.resources.workers == 2
+    assert submitted.env["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
+    run = world.clients.mlflow.runs[envelope.run_id]
+    assert run.tags[RunTag.JOB] == job_id
+    assert "token" not in json.dumps(submitted.env).lower()
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "reason"),
+    [(64, "user_error"), (65, "data_error"), (71, "out_of_memory"), (70, "internal"), (1, "internal")],
+)
+def test_an_error_of_the_jobs_own_is_told_and_not_tried_again(world, exit_code, reason):
+    job_id = world.submit(max_attempts=3)
+    job = world.reach(job_id, "running")
+    world.clients.mlflow.tag(job.run_id, {str(RunTag.MESSAGE): "There is no column 'targt'. Did you mean 'target'?"})
+    world.clients.jobs.fail(f"{job_id}-1", exit_code=exit_code)
+    job = world.reach(job_id, "failed")
+    assert (job.reason, job.message) == (reason, "There is no column 'targt'. Did you mean 'target'?")
+    assert world.clients.mlflow.runs[job.run_id].status == "FAILED"
+    assert len(world.attempts(job_id)) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"exit_code": None, "error_type": "JOB_SUPERVISOR_ACTOR_DIED"},
+        {"exit_code": None, "error_type": "RUNTIME_ENV_SETUP_FAILURE"},
+        {"exit_code": -9, "error_type": "JOB_ENTRYPOINT_COMMAND_ERROR"},
+        {"exit_code": 137, "error_type": "JOB_ENTRYPOINT_COMMAND_ERROR"},
+    ],
+)
+def test_what_the_cluster_failed_is_tried_again_in_the_same_run(world, failure):
+    job_id = world.submit(max_attempts=2)
+    run_id = world.reach(job_id, "running").run_id
+    world.clients.jobs.fail(f"{job_id}-1", **failure)
+    world.look_until(lambda: world.job(job_id).status == "running" and world.job(job_id).attempt == 2)
+    envelope = Envelope.model_validate_json(world.clients.jobs.jobs[f"{job_id}-2"].env[ENVELOPE_VARIABLE])
+    assert (envelope.run_id, envelope.attempt) == (run_id, 2)
+    world.clients.jobs.fail(f"{job_id}-2", **failure)
+    job = world.reach(job_id, "failed")
+    assert "Attempt 2 of 2." in job.message
+    assert [attempt.status for attempt in world.attempts(job_id)] == ["lost", "failed"]
+    assert world.clients.mlflow.runs[run_id].status == "FAILED"
+
+
+def test_a_job_that_ray_forgot_is_started_anew(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.clients.jobs.lose(f"{job_id}-1")
+    world.look_until(lambda: f"{job_id}-2" in world.clients.jobs.jobs)
+    assert world.attempts(job_id)[0].reason == "engine_lost"
+
+
+@pytest.mark.parametrize("engine", ["jobs", "mlflow", "storage"])
+@pytest.mark.parametrize("state", ["starting", "running", "finalizing"])
+def test_while_an_engine_is_down_the_status_stays_and_afterwards_the_job_goes_on(world, engine, state):
+    job_id = world.submit()
+    if state != "starting":
+        world.reach(job_id, "running")
+    if state == "finalizing":
+        world.finish(job_id)
+        world.reach(job_id, "finalizing")
+    else:
+        world.reach(job_id, state)
+    world.clients.faults.down = {engine}
+    for _ in range(3):
+        world.look()
+    job = world.job(job_id)
+    assert job.status in (state, "running")
+    if job.status == state and not (state == "running" and engine != "jobs"):
+        assert job.engine_status == "unreachable"
+        assert "down" in job.message
+    world.clients.faults.down = set()
+    if state != "finalizing":
+        world.reach(job_id, "running")
+        world.finish(job_id)
+    assert world.reach(job_id, "succeeded").model_version == 1
+
+
+def test_a_queued_job_is_cancelled_at_once_and_never_reaches_ray(world):
+    job_id = world.submit()
+    world.cancel(job_id)
+    for _ in range(3):
+        world.look()
+    assert world.job(job_id).status == "cancelled"
+    assert not world.clients.jobs.jobs
+    with pytest.raises(Conflict, match="was cancelled"):
+        world.cancel(job_id)
+
+
+def test_a_running_job_is_cancelling_until_ray_has_stopped_it(world):
+    job_id = world.submit()
+    run_id = world.reach(job_id, "running").run_id
+    world.clients.jobs.run(f"{job_id}-1")
+    world.clients.jobs.stops_at_once = False
+    world.cancel(job_id)
+    world.look()
+    world.cancel(job_id)
+    assert world.job(job_id).status == "cancelling"
+    assert world.clients.jobs.jobs[f"{job_id}-1"].stops >= 1
+    world.clients.jobs.stops_at_once = True
+    job = world.reach(job_id, "cancelled")
+    assert (job.reason, job.message) == ("cancelled", "ann asked for it to stop.")
+    assert world.clients.mlflow.runs[run_id].status == "KILLED"
+    assert world.attempts(job_id)[0].status == "cancelled"
+
+
+def test_a_pending_job_that_ray_cannot_stop_counts_as_stopped_after_a_while(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.clients.jobs.stops_at_once = False
+    world.cancel(job_id)
+    world.look()
+    assert world.job(job_id).status == "cancelling"
+    age(world, job_id, "stopping_since", 61)
+    assert world.reach(job_id, "cancelled").reason == "cancelled"
+
+
+def test_a_job_over_its_deadline_is_stopped_and_has_failed(world):
+    job_id = world.submit(deadline_s=10)
+    world.reach(job_id, "running")
+    age(world, job_id, "deadline_at", 11)
+    job = world.reach(job_id, "failed")
+    assert (job.reason, job.message) == ("deadline_exceeded", "It ran for more than its deadline of 10 s.")
+    assert not world.clients.jobs.live()
+
+
+def test_a_job_stopped_in_ray_is_cancelled_and_says_so(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.clients.jobs.stop(f"{job_id}-1")
+    assert world.reach(job_id, "cancelled").reason == "stopped_in_ray"
+
+
+def test_a_job_cancelled_while_it_is_handed_to_ray_is_stopped_there(world):
+    job_id = world.submit()
+    world.reach(job_id, "starting")
+
+    def cancel_meanwhile(name: str, moment: str) -> None:
+        if (name, moment) == ("jobs.submit", "after"):
+            world.cancel(job_id)
+
+    world.clients.faults.hook = cancel_meanwhile
+    world.look()
+    world.clients.faults.hook = lambda name, moment: None
+    assert world.job(job_id).status == "cancelling"
+    world.reach(job_id, "cancelled")
+    assert not world.clients.jobs.live()
+
+
+def test_a_job_that_logged_no_model_has_failed(world):
+    job_id = world.submit()
+    run_id = world.reach(job_id, "running").run_id
+    world.finish(job_id)
+    del world.clients.mlflow.runs[run_id].tags[RunTag.MODEL_URI]
+    job = world.reach(job_id, "failed")
+    assert "no model" in job.message
+    assert not world.clients.mlflow.models
+
+
+def test_candidate_is_not_moved_back_by_a_job_that_registers_again(world):
+    first = world.submit()
+    world.reach(first, "running")
+    world.finish(first)
+    world.look_until(lambda: world.job(first).status == "finalizing")
+    world.clients.faults.after("mlflow.create_version")
+    world.look()
+    second = world.submit()
+    world.look_until(lambda: world.job(second).status == "running" and world.job(first).status == "succeeded")
+    world.finish(second)
+    world.reach(second, "succeeded")
+    assert [world.job(each).model_version for each in (first, second)] == [1, 2]
+    assert world.clients.mlflow.models["default.cancer"].aliases == {"candidate": 2}
+
+
+def test_secrets_in_a_log_are_masked_before_it_is_kept(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.finish(job_id)
+    world.clients.jobs.jobs[f"{job_id}-1"].logs = "token rt_" + "a" * 43 + "\n"
+    world.reach(job_id, "succeeded")
+    assert world.clients.storage.files[f"jobs/{job_id}/driver-1.log"] == b"token ***\n"
+
+
+def test_a_log_that_cannot_be_kept_does_not_hold_up_the_end_for_ever(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.finish(job_id)
+    world.clients.faults.down = {"storage"}
+    assert world.reach(job_id, "succeeded").model_version == 1
+
+
+def age(world, job_id: str, column: str, seconds: int) -> None:
+    from datetime import timedelta
+
+    with world.sessions() as session:
+        row = session.get_one(Job, job_id)
+        setattr(row, column, row.started_at - timedelta(seconds=seconds))
+        session.commit()
