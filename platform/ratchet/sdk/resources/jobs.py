@@ -1,0 +1,105 @@
+"""Jobs, their curves, logs and trials."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from ratchet.sdk.resources.base import Resource
+
+JOB_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class ModelRef(Resource):
+    name: str
+    version: int | None = None
+
+
+class Attempt(Resource):
+    number: int
+    submission_id: str | None = None
+    status: str = ""
+    reason: str | None = None
+    message: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Job(Resource):
+    id: str
+    kind: str = ""
+    name: str | None = None
+    project: str = ""
+    status: str = ""
+    """queued | starting | running | finalizing | cancelling | succeeded | failed | cancelled"""
+    engine_status: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    spec: dict[str, Any] = Field(default_factory=dict)
+    run_id: str | None = None
+    mlflow_url: str | None = None
+    model: ModelRef | None = None
+    attempts: list[Attempt] = Field(default_factory=list)
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    """The last value of each metric."""
+    result: dict[str, Any] | None = None
+    created_by: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in JOB_ENDED
+
+
+class Point(Resource):
+    step: int = 0
+    value: float | None = None
+    """None where the value was not a finite number."""
+    timestamp: datetime | float | None = None
+
+
+class Series(Resource):
+    name: str
+    points: list[Point] = Field(default_factory=list)
+
+
+class LogPart(Resource):
+    text: str = ""
+    next_offset: int = 0
+    complete: bool = False
+
+
+class Trial(Resource):
+    run_id: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    status: str = ""
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    best: bool = False
+
+
+class Plan(Resource):
+    """What a spec would do, were it submitted now."""
+
+    kind: str = ""
+    cpus: float | None = None
+    gpus: float | None = None
+    """What it would take of the cluster, all at once."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The recipe's parameters with their defaults filled in."""
+    starts_now: bool | None = None
+    message: str | None = None
+
+
+class Waiting(Resource):
+    """Why a job waits."""
+
+    waiting: bool = False
+    reason: str | None = None
+    message: str = ""
+    position: int = 0
+    """Its place in the queue, from 1; 0 when it does not wait."""

@@ -1,0 +1,81 @@
+"""The installation: what it is, and who may use it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from ratchet.sdk.resources.base import Resource
+
+
+class Urls(Resource):
+    mlflow: str = ""
+    serving: str = ""
+
+
+class Cluster(Resource):
+    status: str = ""
+    cpus: float | None = None
+    gpus: float | None = None
+    memory_bytes: int | None = None
+    last_seen_at: datetime | None = None
+
+
+class Info(Resource):
+    version: str = ""
+    mode: str = ""
+    urls: Urls = Urls()
+    cluster: Cluster | None = None
+    """The room of the Ray cluster as last seen; None before the first look."""
+
+
+class Me(Resource):
+    actor: str = ""
+    scope: str = ""
+    """admin | write | read | predict"""
+    projects: list[str] = Field(default_factory=list)
+
+
+class Project(Resource):
+    name: str = ""
+    description: str | None = None
+    created_at: datetime | None = None
+
+
+class Token(Resource):
+    id: str
+    name: str = ""
+    scope: str = ""
+    token: str | None = Field(default=None, repr=False)
+    """The secret itself: only in the answer that created it."""
+    prefix: str = ""
+    """How the secret begins, to tell tokens apart."""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Recipe(Resource):
+    name: str
+    summary: str = ""
+    params_schema: dict[str, Any] = Field(default_factory=dict)
+
+
+class Target(Resource):
+    kind: str = ""
+    id: str = ""
+
+
+class Event(Resource):
+    """One line of the audit log."""
+
+    id: str | int
+    at: datetime | None = None
+    actor: str = ""
+    action: str = ""
+    target: Target | None = None
+    before: Any = None
+    after: Any = None
+    message: str | None = None
