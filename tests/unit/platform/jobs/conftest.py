@@ -16,6 +16,7 @@ from ratchet.db import db_now
 from ratchet.events import Event
 from ratchet.jobs import service
 from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.jobs.stream import Follower
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.reconciler.loop import Reconciler, claim, step
 from ratchet.settings import Settings
@@ -25,19 +26,19 @@ SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 TRAIN = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "cancer"}
 
 
-def spec_of(**changes: Any) -> JobSpec:
-    return SPECS.validate_python({**TRAIN, **changes})
-
-
 @dataclass
 class World:
     sessions: sessionmaker[Session]
     clients: FakeClients
     settings: Settings
 
+    @staticmethod
+    def spec(**changes: Any) -> JobSpec:
+        return SPECS.validate_python({**TRAIN, **changes})
+
     def submit(self, **changes: Any) -> str:
         with self.sessions() as session:
-            row = service.submit(session, project="default", spec=spec_of(**changes), actor="ann")
+            row = service.submit(session, project="default", spec=self.spec(**changes), actor="ann")
             session.commit()
             return row.id
 
@@ -114,10 +115,26 @@ class World:
 
 
 @pytest.fixture
-def world(sessions: sessionmaker[Session]) -> World:
-    world = World(sessions, fake_clients(), Settings(storage_uri="memory://storage", max_concurrent_jobs=16))
+def make_world() -> Callable[[sessionmaker[Session], FakeClients], World]:
+    def make(sessions: sessionmaker[Session], clients: FakeClients) -> World:
+        return World(sessions, clients, Settings(storage_uri="memory://storage", max_concurrent_jobs=16))
+
+    return make
+
+
+@pytest.fixture
+def world(sessions: sessionmaker[Session], make_world: Callable[..., World]) -> World:
+    world = make_world(sessions, fake_clients())
     with sessions() as session:
         service.ensure_cluster(session)
         session.commit()
     world.see_cluster()
     return world
+
+
+@pytest.fixture
+def make_follower() -> Callable[..., Follower]:
+    def make(api: Any, job_id: str) -> Follower:
+        return Follower(api.sessions, api.clients, "http://ratchet.test", "default", job_id)
+
+    return make
