@@ -13,6 +13,7 @@ from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints.reconcile import ServingReconciler
 from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.migrations import tables
 from ratchet.models.reconcile import PromotionReconciler
 from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler
 from ratchet.pipelines.reconcile import PipelineReconciler, PipelineRunReconciler
@@ -38,6 +39,7 @@ def main() -> None:
     settings = Settings()
     logs.configure(settings.log_format)
     sessions: sessionmaker[Session] = db.session_factory(db.open_engine(settings.database))
+    assert tables.metadata.sorted_tables  # all of them are imported: a row refers to tables of other domains
     loop = Loop(sessions, reconcilers(settings, connect(settings)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())

@@ -20,6 +20,11 @@ def test_importing_ratchet_loads_nothing_heavy() -> None:
     assert not {"torch", "ray", "mlflow", "pandas", "sklearn", "sqlalchemy", "fastapi"} & set(loaded)
 
 
+def test_the_reconciler_knows_every_table_that_its_rows_refer_to() -> None:
+    code = "import ratchet.reconciler.__main__; from ratchet.db import Base; print(len(Base.metadata.sorted_tables))"
+    assert int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) > 10
+
+
 def test_the_api_and_the_reconciler_load_no_compute_library() -> None:
     code = "import sys, ratchet.app, ratchet.reconciler.__main__; print(*{n.partition('.')[0] for n in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
