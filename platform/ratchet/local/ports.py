@@ -101,8 +101,8 @@ def choose(file: Path, wanted: int | None, say: Callable[[str], None]) -> Ports:
             say(f"Port {preferred} is taken by another program; the API takes {api}.")
     preferred = last.serve if last else api + 1
     serve = next_free(preferred, apart_from=frozenset({api}))
-    if last and serve != preferred:
-        say(f"Port {preferred} is taken by another program; predictions are served on {serve}.")
+    if serve != preferred and (last or preferred == DEFAULT_PORT + 1):
+        say(f"Port {preferred} is taken; predictions are served on {serve}.")
     base = last.base if last and block_is_free(last.base) else free_block()
     ports = Ports(api=api, serve=serve, base=base)
     fresh = file.with_name(file.name + ".new")

@@ -125,6 +125,16 @@ def of_stack(stack: str) -> dict[Process, str]:
     return {process: part for pid, part in parts.items() if (process := identify(pid)) and process.alive()}
 
 
+def unmarked_children() -> list[Process]:
+    """Own children without a mark: they overwrote it, and came here when their parent died."""
+    me = os.getpid()
+    return [
+        Process(pid, found.start)
+        for pid in pids()
+        if (found := _stat(pid)) and found.parent == me and found.state not in "ZX" and MARK not in environment(pid)
+    ]
+
+
 def sweep(find: Callable[[], Iterable[Process]], *, grace_s: float) -> int:
     """End the processes that `find` gives, and those they start meanwhile: SIGTERM, then SIGKILL after `grace_s`.
 

@@ -28,7 +28,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 CALM_S = 60.0
 """Having run this long, a service is taken for healthy: its next death starts the back-off anew."""
 POLL_S = 0.1
-PROBE_TIMEOUT_S = 2.0
+PROBE_TIMEOUT_S = 5.0
 STARTS = 3
 """A service that was never ready is tried this often; then it has failed, and says why."""
 
@@ -192,7 +192,8 @@ class Runner(threading.Thread):
         name = self.service.part or self.service.name
 
         def mine() -> list[Process]:
-            return [process for process, part in processes.of_stack(self.stack).items() if part == name]
+            marked = [process for process, part in processes.of_stack(self.stack).items() if part == name]
+            return marked + processes.unmarked_children()
 
         processes.sweep(mine, grace_s=5.0)
         self._daemons = ()

@@ -138,7 +138,8 @@ def mlflow(layout: Layout, ports: Ports) -> Service:
             "DO_NOT_TRACK": "true",
             **ONE_ARENA,
         },
-        probe=Probe(f"http://127.0.0.1:{ports.mlflow}/mlflow/health"),
+        # Not /health: it answers before the store is open, and the first to ask would wait while the schema is made.
+        probe=Probe(f"http://127.0.0.1:{ports.mlflow}/mlflow/api/2.0/mlflow/experiments/search?max_results=1"),
         url=f"http://127.0.0.1:{ports.api}/mlflow",
         remedy=f"See the log above. `mlflow db upgrade sqlite:///{layout.mlflow_database}` migrates an older database.",
     )

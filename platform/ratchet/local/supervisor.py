@@ -35,7 +35,7 @@ from ratchet.local.statefile import ServiceState, State
 TICK_S = 0.2
 POLITE_S = 6.0
 """Time for API and reconciler to finish what they do, before Ray and MLflow go."""
-GRACE_S = 8.0
+GRACE_S = 5.0
 """Time from SIGTERM to SIGKILL for everything."""
 
 
@@ -44,8 +44,9 @@ class Supervisor:
 
     def __init__(self, layout: Layout, plan: tuple[Service, ...], links: dict[str, str], guard: Process) -> None:
         self.layout = layout
-        self.stopping = threading.Event()
-        self.heal = threading.Event()
+        # Plain flags: a signal handler that set an `Event` while this thread waits on it would never return.
+        self.asked_to_stop = False
+        self.asked_to_heal = False
         self._lock = threading.Lock()
         self._dirty = True
         self._ready = {service.name: threading.Event() for service in plan}
@@ -86,17 +87,17 @@ class Supervisor:
         self._write()
         for runner in self.runners.values():
             runner.start()
-        while not self.stopping.is_set():
+        while not self.asked_to_stop:
             if lifeline is not None and select.select([lifeline], [], [], 0)[0]:
                 say("whoever started this stack in the foreground is gone; stopping")
                 break
-            if self.heal.is_set():
-                self.heal.clear()
+            if self.asked_to_heal:
+                self.asked_to_heal = False
                 self._start_failed()
             with spawning:
                 processes.reap(apart_from=self._waited_for())
             self._write()
-            self.stopping.wait(TICK_S)
+            time.sleep(TICK_S)
         self._shut_down()
 
     def _waited_for(self) -> frozenset[int]:
@@ -108,6 +109,12 @@ class Supervisor:
                 say(f"starting {name} again")
                 self.runners[name] = self._runner(runner.service)
                 self.runners[name].start()
+
+    def on_signal(self, number: int, _: object) -> None:
+        if number == signal.SIGHUP:
+            self.asked_to_heal = True
+        else:
+            self.asked_to_stop = True
 
     def _shut_down(self) -> None:
         say("stopping")
@@ -168,9 +175,8 @@ def _as_supervisor(
     processes.become_subreaper()
     try:
         supervisor = Supervisor(layout, plan, links, guard)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: supervisor.stopping.set())
-        signal.signal(signal.SIGHUP, lambda *_: supervisor.heal.set())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, supervisor.on_signal)
         if os.getppid() != guard.pid:  # it died before the kernel was asked to tell
             return 1
         supervisor.run(lifeline)

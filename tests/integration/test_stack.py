@@ -1,0 +1,165 @@
+"""The real stack: Ray, MLflow, database, API and reconciler, started and stopped as `ratchet up` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ratchet.local import doctor, down, memory, ports, processes, state, status, up
+from ratchet.local.layout import Layout
+from ratchet.local.statefile import State
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+
+IDLE_BYTES = 1_500_000_000
+WAIT_S = 60.0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _importable() -> Iterator[None]:
+    root = Path(__file__).parents[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{root / 'platform'}{os.pathsep}{root / 'pipelines'}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("stack") / "home"
+    yield folder
+    down(folder)
+
+
+def start(home: Path) -> State:
+    return up(home, port=None, detach=True, console=Console(quiet=True))
+
+
+def everyone(home: Path) -> set[processes.Process]:
+    return set(processes.of_stack(Layout.at(home).stack))
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def kill(home: Path, *names: str) -> None:
+    found = state(home)
+    assert found is not None
+    for name in names:
+        service = found.service(name)
+        assert service is not None
+        assert service.pid is not None
+        victim = processes.identify(service.pid)
+        assert victim is not None
+        victim.signal(signal.SIGKILL)
+        until(lambda victim=victim: not victim.alive())  # type: ignore[misc]
+
+
+def answer(url: str, token: str = "") -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as found:
+            return int(found.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_stack_answers_and_asks_for_tokens(home: Path) -> None:
+    started = start(home)
+    assert started.ready
+    layout = Layout.at(home)
+    ray = started.urls["ray"] + "/api/jobs/"
+    assert answer(ray) == 401
+    assert answer(ray, "wrong") == 403
+    assert answer(ray, layout.ray_token.read_text()) == 200
+    projects = started.urls["api"] + "/projects"
+    assert answer(projects) == 401
+    assert answer(projects, layout.token.read_text()) == 200
+    chosen = ports.load(layout.ports)
+    assert chosen is not None
+    assert answer(f"http://127.0.0.1:{chosen.mlflow}/mlflow/") == 200
+    for secret in (layout.token, layout.ray_token):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_it_listens_on_loopback_alone(home: Path) -> None:
+    start(home)
+    inodes = {
+        target.removeprefix("socket:[").rstrip("]")
+        for process in everyone(home)
+        for link in Path(f"/proc/{process.pid}/fd").iterdir()
+        if (target := os.readlink(link)).startswith("socket:[")
+    }
+    outside = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, listening = fields[1].split(":")[0], fields[3] == "0A"
+            if listening and fields[9] in inodes and not address.endswith(("0100007F", "01000000")):
+                outside.append(line)
+    assert outside == []
+
+
+def test_idle_it_stays_within_its_memory(home: Path) -> None:
+    start(home)
+    parts = memory(home)
+    assert {"MLflow", "API", "Reconciler", "Ray: raylet and object store"} <= {part.part for part in parts}
+    assert sum(part.bytes for part in parts) < IDLE_BYTES
+
+
+def test_doctor_finds_nothing_wrong(home: Path) -> None:
+    start(home)
+    assert [check for check in doctor(home) if check.level == "fail"] == []
+
+
+def test_a_second_up_heals_what_was_killed(home: Path) -> None:
+    first = start(home)
+    kill(home, "api", "reconciler", "mlflow")
+    healed = start(home)
+    assert healed.ready
+    assert healed.supervisor == first.supervisor
+    assert answer(healed.urls["api"] + "/projects", Layout.at(home).token.read_text()) == 200
+
+
+def test_ray_comes_back_whole_when_its_store_of_state_dies(home: Path) -> None:
+    start(home)
+    kill(home, "ray")
+    assert start(home).ready
+    assert status(home).healthy
+    raylets = [process for process in everyone(home) if "/raylet/raylet " in processes.command(process.pid)]
+    assert len(raylets) == 1
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing_and_strangers_alone(home: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import time  # raylet gcs_server\ntime.sleep(600)"])
+    try:
+        started = start(home)
+        token, chosen = (home / "token").read_text(), ports.load(home / "ports.json")
+        living = everyone(home)
+        started.supervisor.signal(signal.SIGKILL)
+        until(lambda: not any(process.alive() for process in living))
+        assert stranger.poll() is None
+        again = start(home)
+        assert again.ready
+        assert ((home / "token").read_text(), ports.load(home / "ports.json")) == (token, chosen)
+        living = everyone(home)
+        assert down(home)
+        assert [process for process in living if process.alive()] == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
