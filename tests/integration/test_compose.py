@@ -166,7 +166,7 @@ class Stack:
                 os.killpg(self.processes[name].pid, signal.SIGTERM)
         for process in self.processes.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(10)
         mine = [process for process in psutil.process_iter() if marked(process, self.mark)]
         for process in mine:
             with contextlib.suppress(psutil.Error):
@@ -286,10 +286,17 @@ def test_a_job_that_is_posted_succeeds(stack: Stack, api: httpx2.Client) -> None
     answer = api.post("/api/v1/projects/default/jobs", json=spec, headers={"Idempotency-Key": secrets.token_hex(8)})
     assert answer.status_code == 202, answer.text
 
+    address = f"/api/v1/projects/default/jobs/{answer.json()['id']}"
+
     def ended() -> dict[str, Any] | None:
-        job: dict[str, Any] = api.get(f"/api/v1/projects/default/jobs/{answer.json()['id']}").raise_for_status().json()
+        job: dict[str, Any] = api.get(address).raise_for_status().json()
         return job if job["status"] in {"succeeded", "failed", "cancelled"} else None
 
-    job = await_value(ended, 150)
+    try:
+        job = await_value(ended, 150)
+    except AssertionError as error:
+        raise AssertionError(
+            api.get(address).text + stack.log("reconciler") + api.get(f"{address}/logs").text
+        ) from error
     assert job["status"] == "succeeded", (job["reason"], job["message"])
     assert job["model"]["version"] == 1
