@@ -46,6 +46,8 @@ class Settings(BaseSettings):
 
     serve_url: str = ""
     """The ingress for predictions as callers reach it; `http://127.0.0.1:<serve_port>` when empty."""
+    serve_internal_url: str = ""
+    """The same ingress as the reconciler reaches it; `serve_url` when empty."""
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(default=8471, ge=1, le=65_535)
 
@@ -66,6 +68,10 @@ class Settings(BaseSettings):
     @cached_property
     def serving(self) -> str:
         return (self.serve_url or f"http://127.0.0.1:{self.serve_port}").rstrip("/")
+
+    @cached_property
+    def serving_internal(self) -> str:
+        return self.serve_internal_url.rstrip("/") or self.serving
 
     @cached_property
     def mlflow_for_jobs(self) -> str:

@@ -78,6 +78,17 @@ def test_every_setting_is_one_that_the_platform_knows() -> None:
         assert {key for key in environment(name) if key.startswith("RATCHET_")} <= known
 
 
+@pytest.mark.parametrize("name", ["api", "reconciler"])
+def test_what_a_service_calls_is_another_service(name: str) -> None:
+    """Inside a container 127.0.0.1 is the container; only people and callers use the published ports."""
+    shown = {"RATCHET_PUBLIC_URL", "RATCHET_SERVE_URL"}
+    called = {key: value for key, value in environment(name).items() if "://" in str(value) and key not in shown}
+    assert {"RATCHET_SERVE_INTERNAL_URL", "RATCHET_MLFLOW_URL", "RATCHET_RAY_ADDRESS"} <= called.keys()
+    for value in called.values():
+        host = re.sub(r"^.*(//|@)", "", value).split(":")[0].split("/")[0]
+        assert host in SERVICES or value.startswith("file://"), value
+
+
 def test_the_files_that_are_mounted_exist() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):

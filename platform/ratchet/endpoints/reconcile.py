@@ -61,7 +61,7 @@ class ServingReconciler(Reconciler[Serving, Seen, Found]):
         self.settings = settings
         self.serve = clients.serve
         self.mlflow = clients.mlflow
-        self.ingress = ingress or HttpIngress(settings.serving)
+        self.ingress = ingress or HttpIngress(settings.serving_internal)
 
     def load(self, session: Session, row: Serving) -> Seen | None:
         rows = session.scalars(select(Endpoint).order_by(Endpoint.project, Endpoint.name)).all()
