@@ -132,7 +132,7 @@ def download(uri: str, folder: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise ModelError(f"{uri} does not exist: {_first_line(error)}") from error
+            raise ModelError(f"it does not exist ({_first_line(error)})") from error
         raise ModelUnavailableError(f"{uri} can't be fetched: {_first_line(error)}") from error
     except Exception as error:
         raise ModelUnavailableError(f"{uri} can't be fetched: {_first_line(error)}") from error
