@@ -131,6 +131,7 @@ class RayReporter:
     def __init__(self, training: Training, log: MetricLog | None) -> None:
         self._training, self._log = training, log
         self._saved_at = time.monotonic()
+        self._said_at = 0.0
 
     def resume(self) -> State | None:
         checkpoint = ray.train.get_checkpoint()
@@ -146,6 +147,7 @@ class RayReporter:
     def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
         if self._log is not None and self._training.run_id is not None:
             self._log.log(self._training.run_id, metrics, epoch)
+            self._say(epoch, metrics)
         if state is None and not self._training.report_every_epoch:
             return
         told = {**metrics, "epoch": epoch, "best": best.value}
@@ -156,6 +158,14 @@ class RayReporter:
             checkpoints.save(state, Path(folder))
             ray.train.report(told, checkpoint=ray.train.Checkpoint.from_directory(folder))
         self._saved_at = time.monotonic()
+
+    def _say(self, epoch: int, metrics: dict[str, float]) -> None:
+        """A line for the job's log, at most one a second."""
+        if time.monotonic() - self._said_at < 1 and epoch < self._training.settings.epochs:
+            return
+        self._said_at = time.monotonic()
+        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        print(f"Epoch {epoch} of {self._training.settings.epochs}: {values}", flush=True)  # noqa: T201
 
 
 def _cause(error: Exception) -> Exception:
