@@ -1,0 +1,200 @@
+/** What can be read, as TanStack Query options: one place that knows paths, keys and how often to look again. */
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { api, body } from "./client";
+import type { components } from "./schema";
+
+type JobBody = components["schemas"]["Train"] | components["schemas"]["Sweep"];
+
+/** Milliseconds between two looks: while something moves, and while nothing does. */
+export const FAST = 2_000;
+const STEADY = 5_000;
+const SLOW = 10_000;
+
+const ENDED = new Set(["succeeded", "failed", "cancelled", "passed", "refused", "decided", "stopped"]);
+export const isOver = (status: string | undefined): boolean => status !== undefined && ENDED.has(status);
+const untilOver = (every: number) => (query: { state: { data?: { status: string } } }) => (isOver(query.state.data?.status) ? false : every);
+
+const P = "/api/v1/projects/{project}";
+
+export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => body(api.GET("/api/v1/info")), refetchInterval: SLOW });
+export const meQuery = queryOptions({ queryKey: ["me"], queryFn: () => body(api.GET("/api/v1/me")), staleTime: 60_000 });
+export const recipesQuery = queryOptions({
+  queryKey: ["recipes"],
+  queryFn: () => body(api.GET("/api/v1/recipes")),
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+type JobFilter = { status?: components["schemas"]["JobStatus"]; kind?: string };
+export const jobsQuery = (project: string, filter: JobFilter) =>
+  infiniteQueryOptions({
+    queryKey: [project, "jobs", filter],
+    queryFn: ({ pageParam }) =>
+      body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { status: filter.status && [filter.status], kind: filter.kind, page_size: 50, page_token: pageParam || undefined } } })),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next_page_token || undefined,
+    refetchInterval: 3_000,
+  });
+/** Jobs that have a place on the cluster now, and jobs that wait for one. */
+export const onCluster = (project: string) => jobsByStatus(project, ["starting", "running", "finalizing", "cancelling"]);
+export const inQueue = (project: string) => jobsByStatus(project, ["queued"]);
+const jobsByStatus = (project: string, status: components["schemas"]["JobStatus"][]) =>
+  queryOptions({
+    queryKey: [project, "jobs-by-status", status],
+    queryFn: async () => (await body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { status, page_size: 200 } } }))).items,
+    refetchInterval: 3_000,
+  });
+export const recentJobs = (project: string) =>
+  queryOptions({
+    queryKey: [project, "jobs-recent"],
+    queryFn: async () => (await body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { page_size: 8 } } }))).items,
+    refetchInterval: 3_000,
+  });
+
+const one = (project: string, job_id: string) => ({ params: { path: { project, job_id } } });
+export const jobKey = (project: string, id: string) => [project, "job", id] as const;
+export const jobQuery = (project: string, id: string) =>
+  queryOptions({ queryKey: jobKey(project, id), queryFn: () => body(api.GET(`${P}/jobs/{job_id}`, one(project, id))), refetchInterval: untilOver(FAST) });
+export const metricsQuery = (project: string, id: string, poll: boolean) =>
+  queryOptions({
+    queryKey: [project, "job-metrics", id],
+    queryFn: async () => (await body(api.GET(`${P}/jobs/{job_id}/metrics`, one(project, id)))).series,
+    refetchInterval: poll ? FAST : false,
+  });
+export const trialsQuery = (project: string, id: string, live: boolean) =>
+  queryOptions({
+    queryKey: [project, "job-trials", id],
+    queryFn: async () => (await body(api.GET(`${P}/jobs/{job_id}/trials`, one(project, id)))).items,
+    refetchInterval: live ? FAST : false,
+  });
+export const waitQuery = (project: string, id: string) =>
+  queryOptions({ queryKey: [project, "job-wait", id], queryFn: () => body(api.GET(`${P}/jobs/{job_id}/wait`, one(project, id))), refetchInterval: FAST });
+export const fetchLog = (project: string, job_id: string, offset: number) =>
+  body(api.GET(`${P}/jobs/{job_id}/logs`, { params: { path: { project, job_id }, query: { offset } } }));
+export const eventsUrl = (project: string, id: string): string =>
+  `/api/v1/projects/${encodeURIComponent(project)}/jobs/${encodeURIComponent(id)}/events`;
+
+export const modelsQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "models"],
+    queryFn: async () => (await body(api.GET(`${P}/models`, { params: { path: { project } } }))).items,
+    refetchInterval: SLOW,
+  });
+export const modelQuery = (project: string, model: string) =>
+  queryOptions({
+    queryKey: [project, "model", model],
+    queryFn: () => body(api.GET(`${P}/models/{model}`, { params: { path: { project, model } } })),
+    refetchInterval: SLOW,
+  });
+export const promotionsQuery = (project: string, model: string) =>
+  queryOptions({
+    queryKey: [project, "promotions", model],
+    queryFn: async () => (await body(api.GET(`${P}/models/{model}/promotions`, { params: { path: { project, model } } }))).items,
+    refetchInterval: STEADY,
+  });
+export const aliasMovesQuery = (project: string, model: string) =>
+  queryOptions({
+    queryKey: [project, "alias-moves", model],
+    queryFn: async () => (await body(api.GET(`${P}/models/{model}/alias-moves`, { params: { path: { project, model } } }))).items,
+    refetchInterval: SLOW,
+  });
+
+export const endpointsQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "endpoints"],
+    queryFn: async () => (await body(api.GET(`${P}/endpoints`, { params: { path: { project }, query: { page_size: 200 } } }))).items,
+    refetchInterval: STEADY,
+  });
+export const endpointQuery = (project: string, endpoint: string) =>
+  queryOptions({
+    queryKey: [project, "endpoint", endpoint],
+    queryFn: () => body(api.GET(`${P}/endpoints/{endpoint}`, { params: { path: { project, endpoint } } })),
+    refetchInterval: 3_000,
+  });
+export const trafficQuery = (project: string, endpoint: string) =>
+  queryOptions({
+    queryKey: [project, "traffic", endpoint],
+    queryFn: () => body(api.GET(`${P}/endpoints/{endpoint}/traffic`, { params: { path: { project, endpoint } } })),
+    refetchInterval: STEADY,
+  });
+export const predictionsQuery = (project: string, endpoint: string) =>
+  queryOptions({
+    queryKey: [project, "predictions", endpoint],
+    queryFn: async () => (await body(api.GET(`${P}/endpoints/{endpoint}/predictions`, { params: { path: { project, endpoint }, query: { limit: 15 } } }))).items,
+    refetchInterval: STEADY,
+  });
+
+export const abtestsQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "abtests"],
+    queryFn: async () => (await body(api.GET(`${P}/abtests`, { params: { path: { project }, query: { page_size: 100 } } }))).items,
+    refetchInterval: STEADY,
+  });
+export const abtestQuery = (project: string, abtest: string) =>
+  queryOptions({
+    queryKey: [project, "abtest", abtest],
+    queryFn: () => body(api.GET(`${P}/abtests/{abtest}`, { params: { path: { project, abtest } } })),
+    refetchInterval: untilOver(3_000),
+  });
+
+export const monitorsQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "monitors"],
+    queryFn: async () => (await body(api.GET(`${P}/monitors`, { params: { path: { project }, query: { page_size: 200 } } }))).items,
+    refetchInterval: STEADY,
+  });
+export const monitorQuery = (project: string, monitor: string) =>
+  queryOptions({
+    queryKey: [project, "monitor", monitor],
+    queryFn: () => body(api.GET(`${P}/monitors/{monitor}`, { params: { path: { project, monitor } } })),
+    refetchInterval: STEADY,
+  });
+export const checksQuery = (project: string, monitor: string) =>
+  queryOptions({
+    queryKey: [project, "checks", monitor],
+    queryFn: async () => (await body(api.GET(`${P}/monitors/{monitor}/checks`, { params: { path: { project, monitor }, query: { page_size: 60 } } }))).items,
+    refetchInterval: STEADY,
+  });
+export const alertsQuery = (project: string, monitor: string) =>
+  queryOptions({
+    queryKey: [project, "alerts", monitor],
+    queryFn: async () => (await body(api.GET(`${P}/monitors/{monitor}/alerts`, { params: { path: { project, monitor } } }))).items,
+    refetchInterval: STEADY,
+  });
+
+export const pipelinesQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "pipelines"],
+    queryFn: async () => (await body(api.GET(`${P}/pipelines`, { params: { path: { project }, query: { page_size: 200 } } }))).items,
+    refetchInterval: SLOW,
+  });
+export const runsQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "pipeline-runs"],
+    queryFn: async () => (await body(api.GET(`${P}/pipeline-runs`, { params: { path: { project } } }))).items,
+    refetchInterval: 3_000,
+  });
+export const runQuery = (project: string, run: string) =>
+  queryOptions({
+    queryKey: [project, "pipeline-run", run],
+    queryFn: () => body(api.GET(`${P}/pipeline-runs/{run}`, { params: { path: { project, run } } })),
+    refetchInterval: untilOver(FAST),
+  });
+
+export const auditQuery = (project: string, size: number) =>
+  queryOptions({
+    queryKey: [project, "events", size],
+    queryFn: async () => (await body(api.GET(`${P}/events`, { params: { path: { project }, query: { page_size: size } } }))).items,
+    refetchInterval: STEADY,
+  });
+
+/** What can be done. A spec is checked by the API, whose errors are shown at the field they name. */
+export const signIn = (token: string) => body(api.POST("/api/v1/session", { body: { token } }));
+export const signOut = () => body(api.DELETE("/api/v1/session"));
+export const createJob = (project: string, spec: unknown) => body(api.POST(`${P}/jobs`, { params: { path: { project } }, body: spec as JobBody }));
+export const planJob = (project: string, spec: unknown) => body(api.POST(`${P}/jobs:plan`, { params: { path: { project } }, body: spec as JobBody }));
+export const cancelJob = (project: string, id: string) => body(api.POST(`${P}/jobs/{job_id}:cancel`, one(project, id)));
+export const stopTest = (project: string, abtest: string) => body(api.POST(`${P}/abtests/{abtest}:stop`, { params: { path: { project, abtest } } }));
+export const monitorVerb = (project: string, monitor: string, verb: "check" | "pause" | "resume") =>
+  body<unknown>(api.POST(`${P}/monitors/{monitor}:${verb}`, { params: { path: { project, monitor } } }));
+export const runPipeline = (project: string, pipeline: string) => body(api.POST(`${P}/pipelines/{pipeline}:run`, { params: { path: { project, pipeline } } }));
+export const cancelRun = (project: string, run: string) => body(api.POST(`${P}/pipeline-runs/{run}:cancel`, { params: { path: { project, run } } }));

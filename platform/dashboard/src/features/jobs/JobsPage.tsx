@@ -1,0 +1,111 @@
+import { Button, Select } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { jobsQuery } from "../../api/queries";
+import type { Job } from "../../api/types";
+import { number, shortId, words } from "../../shared/format";
+import { JobsIcon, PlusIcon } from "../../shared/icons";
+import { CopyId, Empty, Freshness, Loaded, PageHead, Panel } from "../../shared/parts";
+import { useProject } from "../../shared/project";
+import { JOB_STATUSES } from "../../shared/statuses";
+import { Status } from "../../shared/Status";
+import { type Column, Table } from "../../shared/Table";
+import { Ago, Took } from "../../shared/Time";
+
+const KINDS = ["train", "sweep", "evaluate", "drift_check"];
+
+/** The one number that says most of a job. */
+export function headline(metrics: Record<string, number | null>): [string, number] | undefined {
+  const names = Object.keys(metrics);
+  for (const wanted of [/^test\/(accuracy|r2)$/, /^test\//, /^val\/accuracy$/, /^val\/loss$/, /accuracy$/, /^train\/loss$/, /drifted_columns$/]) {
+    const name = names.find((n) => wanted.test(n) && metrics[n] !== null);
+    if (name) return [name, metrics[name] as number];
+  }
+  return undefined;
+}
+
+const COLUMNS: Column<Job>[] = [
+  { head: "Status", cell: (job) => <Status value={job.status} />, width: 120 },
+  {
+    head: "Job",
+    cell: (job) => (
+      <div className="cell-main">
+        <Link to="/jobs/$job" params={{ job: job.id }} className="link" data-row>{job.name || job.id}</Link>
+        <span className="cell-sub"><CopyId value={job.id} shown={shortId(job.id)} /></span>
+      </div>
+    ),
+  },
+  { head: "Kind", cell: (job) => <span className="tag">{words(job.kind)}</span> },
+  {
+    head: "Result",
+    cell: (job) => {
+      const main = headline(job.metrics);
+      return (
+        <div className="cell-main">
+          {main ? <span className="num">{number(main[1])} <span className="dim">{main[0]}</span></span> : null}
+          {["queued", "failed"].includes(job.status) && job.message ? <span className="cell-sub">{job.message}</span> : null}
+        </div>
+      );
+    },
+    minor: true,
+  },
+  {
+    head: "Model",
+    cell: (job) => (job.model ? <Link to="/models/$model" params={{ model: job.model.name }} className="link">{job.model.name} v{job.model.version}</Link> : <span className="dim">–</span>),
+    minor: true,
+  },
+  { head: "Took", align: "right", cell: (job) => <Took from={job.started_at} to={job.ended_at} /> },
+  { head: "Created", align: "right", cell: (job) => <div className="cell-main"><Ago at={job.created_at} /><span className="cell-sub">{job.created_by}</span></div>, minor: true },
+];
+
+export function JobsPage() {
+  const project = useProject();
+  const filter = useSearch({ from: "/shell/jobs" });
+  const navigate = useNavigate();
+  const jobs = useInfiniteQuery(jobsQuery(project, { status: filter.status, kind: filter.kind }));
+  const filtered = filter.status !== undefined || filter.kind !== undefined;
+  const set = (key: "status" | "kind") => (value: string | null) =>
+    void navigate({ to: "/jobs", search: (s) => ({ ...s, [key]: value || undefined }) });
+  const choices = (all: readonly string[], any: string) => [{ value: "", label: any }, ...all.map((value) => ({ value, label: words(value) }))];
+  return (
+    <div className="page">
+      <PageHead
+        title="Jobs"
+        sub={<Freshness updatedAt={jobs.dataUpdatedAt} live="every 3 s" failing={jobs.isError} />}
+        actions={
+          <>
+            <Select aria-label="Status" data={choices(JOB_STATUSES, "Any status")} value={filter.status ?? ""} onChange={set("status")} w={140} />
+            <Select aria-label="Kind" data={choices(KINDS, "Any kind")} value={filter.kind ?? ""} onChange={set("kind")} w={130} />
+            <Button component={Link} to="/jobs/new" leftSection={<PlusIcon size={14} />} size="sm">New job</Button>
+          </>
+        }
+      />
+      <Panel flush>
+        <Loaded query={jobs} lines={10}>
+          {(data) => {
+            const rows = data.pages.flatMap((page) => page.items);
+            if (rows.length === 0) {
+              return filtered ? (
+                <Empty icon={<JobsIcon size={22} />} title="No job matches">
+                  <Link to="/jobs" search={{}} className="link">Show all jobs</Link>
+                </Empty>
+              ) : (
+                <Empty icon={<JobsIcon size={22} />} title="No jobs yet" command="ratchet train --data sklearn://breast_cancer --model cancer --follow">
+                  A job is a unit of computing: a training, a sweep, an evaluation, a drift check. Start the first from a terminal, or with New job.
+                </Empty>
+              );
+            }
+            return (
+              <>
+                <Table rows={rows} columns={COLUMNS} rowKey={(job) => job.id} label="Jobs" />
+                {jobs.hasNextPage && (
+                  <div className="more"><Button variant="subtle" loading={jobs.isFetchingNextPage} onClick={() => void jobs.fetchNextPage()}>Older jobs</Button></div>
+                )}
+              </>
+            );
+          }}
+        </Loaded>
+      </Panel>
+    </div>
+  );
+}

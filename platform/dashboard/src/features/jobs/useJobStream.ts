@@ -1,0 +1,87 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { eventsUrl, fetchLog, isOver, jobKey } from "../../api/queries";
+import type { Job } from "../../api/types";
+
+export interface Log {
+  text: string;
+  offset: number;
+  complete: boolean;
+}
+export interface Stream {
+  log: Log;
+  /** `live`: the server pushes. `polling`: it is asked every few seconds. `over`: nothing will follow. */
+  state: "connecting" | "live" | "polling" | "over";
+  heardAt: number;
+}
+
+const POLL_MS = 3_000;
+const EMPTY: Log = { text: "", offset: 0, complete: false };
+
+/** Follows a job over server-sent events; where they do not get through (a proxy, an old gateway), by asking. */
+export function useJobStream(project: string, id: string): Stream {
+  const client = useQueryClient();
+  const [stream, setStream] = useState<Stream>({ log: EMPTY, state: "connecting", heardAt: 0 });
+
+  useEffect(() => {
+    let timer: number | undefined;
+    let closed = false;
+    let offset = 0;
+    const change = (next: Partial<Stream>) => setStream((now) => ({ ...now, ...next, heardAt: Date.now() }));
+    const append = (text: string, next: number, complete = false) => {
+      if (next > offset || complete) {
+        setStream((now) => ({ ...now, heardAt: Date.now(), log: { text: next > offset ? now.log.text + text : now.log.text, offset: next, complete } }));
+      }
+    };
+    const take = (text: string, next: number, complete = false) => {
+      append(text, next, complete);
+      offset = Math.max(offset, next);
+    };
+    setStream({ log: EMPTY, state: "connecting", heardAt: 0 });
+
+    const poll = async () => {
+      if (closed) return;
+      try {
+        const chunk = await fetchLog(project, id, offset);
+        if (closed) return;
+        take(chunk.text, chunk.next_offset, chunk.complete);
+        if (chunk.complete) return change({ state: "over" });
+      } catch {
+        // The page says that the job can't be read; here it is asked again.
+      }
+      timer = window.setTimeout(() => void poll(), POLL_MS);
+    };
+
+    const source = new EventSource(eventsUrl(project, id));
+    source.addEventListener("open", () => change({ state: "live" }));
+    source.addEventListener("log", (event) => {
+      const { text, next_offset: next } = JSON.parse(event.data as string) as { text: string; next_offset: number };
+      take(text, next);
+    });
+    source.addEventListener("metrics", () => {
+      change({});
+      void client.invalidateQueries({ queryKey: [project, "job-metrics", id] });
+      void client.invalidateQueries({ queryKey: [project, "job-trials", id] });
+    });
+    source.addEventListener("job", (event) => {
+      const job = JSON.parse(event.data as string) as Job;
+      client.setQueryData(jobKey(project, id), job);
+      change({});
+      if (isOver(job.status)) {
+        source.close();
+        change({ state: "over" });
+      }
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED) return change({ state: "connecting" });
+      change({ state: "polling" });
+      void poll();
+    });
+    return () => {
+      closed = true;
+      source.close();
+      window.clearTimeout(timer);
+    };
+  }, [client, project, id]);
+  return stream;
+}
