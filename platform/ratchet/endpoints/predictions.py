@@ -44,7 +44,6 @@ def read(
     Raises `OSError` when the storage can't be read.
     """
     import fsspec
-    import pyarrow as pa
 
     files, root = fsspec.core.url_to_fs(folder(storage, project, endpoint))
     names = _newest_first(files, root, since, until)
@@ -57,7 +56,7 @@ def read(
             parts += found
             rows += sum(table.num_rows for table in found)
     if not parts:
-        return pa.table({name: pa.array([], type=_TYPES.get(name, "string")) for name in columns or _TYPES})
+        return _empty(columns or tuple(_TYPES))
     table = _joined(parts).sort_by("timestamp")
     table = table.slice(max(0, table.num_rows - limit))
     return table if columns is None else table.select([name for name in columns if name in table.column_names])
@@ -89,7 +88,7 @@ def traffic(
 _TYPES = {
     "request_id": "string",
     "row": "int32",
-    "timestamp": "timestamp[us, UTC]",
+    "timestamp": "timestamp[us]",  # in UTC: the alias of a type can't name a zone
     "variant": "string",
     "model": "string",
     "model_version": "int64",
@@ -98,6 +97,15 @@ _TYPES = {
     "prediction": "string",
     "generation": "int64",
 }
+
+
+def _empty(columns: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    types = {name: pa.type_for_alias(_TYPES.get(name, "string")) for name in columns} | {
+        "timestamp": pa.timestamp("us", "UTC")
+    }
+    return pa.table({name: pa.array([], type=types[name]) for name in columns})
 
 
 def _newest_first(files: Any, root: str, since: datetime | None, until: datetime | None) -> Iterator[str]:
