@@ -102,10 +102,7 @@ def events(
         found,
         lambda: output.table(
             ["AT", "WHO", "ACTION", "TARGET", "MESSAGE"],
-            (
-                [one.at, one.actor, one.action, f"{one.target.kind} {one.target.id}" if one.target else "", one.message]
-                for one in found
-            ),
+            ([one.at, one.actor, one.action, one.target.id if one.target else "", one.message] for one in found),
             empty="Nothing has happened yet.",
         ),
     )

@@ -105,7 +105,7 @@ def update(endpoint: Name, variant: Variants, wait: Wait = False) -> None:
 def weights(
     endpoint: Name,
     shares: Annotated[
-        list[str], typer.Argument(metavar="VARIANT=WEIGHT…", help="0.25 or 25%; a variant left out gets 0.")
+        list[str], typer.Argument(metavar="VARIANT=WEIGHT", help="0.25 or 25%; a variant left out gets 0.")
     ],
     wait: Wait = False,
 ) -> None:

@@ -40,7 +40,7 @@ def _table(jobs: list[Job]) -> None:
             [
                 job.id,
                 job.kind,
-                job.name,
+                _own_name(job),
                 output.status(job.status),
                 output.elapsed(job.started_at, job.ended_at),
                 job.created_at,
@@ -51,6 +51,11 @@ def _table(jobs: list[Job]) -> None:
         ),
         empty="No jobs yet. The first: ratchet train --data sklearn://breast_cancer --model cancer --follow",
     )
+
+
+def _own_name(job: Job) -> str | None:
+    """The name that was given; without one the API repeats the id."""
+    return None if job.name == job.id else job.name
 
 
 @app.add("get", "ratchet jobs get job-…", "ratchet jobs get job-… --json")
@@ -66,7 +71,7 @@ def show_job(job: Job) -> None:
         [
             ("job", job.id),
             ("kind", job.kind),
-            ("name", job.name),
+            ("name", _own_name(job)),
             ("status", output.status(job.status)),
             ("reason", job.reason),
             ("message", job.message),
@@ -121,7 +126,7 @@ def wait(
 
 
 @app.add("cancel", "ratchet jobs cancel job-…")
-def cancel(jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="One id or more.")]) -> None:
+def cancel(jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="One id or more.")]) -> None:
     """Stop jobs: a queued one at once, a running one after a last checkpoint."""
     with client() as ratchet:
         cancelled = [ratchet.jobs.cancel(job) for job in jobs]

@@ -82,9 +82,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
-    for column in columns:
+    for i, column in enumerate(columns):
         right = column.startswith(">")
-        shown.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+        # The first column is what one copies: it is never broken over two lines.
+        shown.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=i == 0
+        )
     for row in rows:
         shown.add_row(*(cell if hasattr(cell, "__rich_console__") else _cell(cell) for cell in row))
     if shown.row_count:

@@ -127,7 +127,7 @@ def sweep(
 
 
 def evaluate(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL:VERSION…", help="The versions to measure.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL:VERSION", help="The versions to measure.")],
     data: Data,
     target: Target = "target",
     feature: Features = [],  # noqa: B006
