@@ -84,9 +84,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
     shown = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         right = column.startswith(">")
-        # The first column is what one copies: it is never broken over two lines.
+        # Only the last, the message, is broken over lines: ids and states stay whole, to be read and copied.
         shown.add_column(
-            column.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=i == 0
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=i < len(columns) - 1,
         )
     for row in rows:
         shown.add_row(*(cell if hasattr(cell, "__rich_console__") else _cell(cell) for cell in row))
