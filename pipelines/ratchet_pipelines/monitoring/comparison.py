@@ -32,7 +32,12 @@ def align(profile: pd.DataFrame, log: pd.DataFrame) -> Comparison:
     feature that was trained on is not in the log, or the other way about.
     """
     current = log.rename(columns={name: name.removeprefix(FEATURE) for name in log.columns if name.startswith(FEATURE)})
-    features = [name for name in log.columns if name.startswith(FEATURE)]
+    # The log's files hold all variants: a column with no value here, that the model does not know, is another's.
+    features = [
+        name
+        for name in log.columns
+        if name.startswith(FEATURE) and (name.removeprefix(FEATURE) in profile.columns or log[name].notna().any())
+    ]
     names = [name.removeprefix(FEATURE) for name in features]
     unknown = [name for name in names if name not in profile.columns]
     if unknown:

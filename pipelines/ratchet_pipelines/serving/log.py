@@ -12,6 +12,7 @@ import io
 import logging
 import threading
 import time
+from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from ratchet_pipelines.spec import Variant
 MAX_WAITING_ROWS = 100_000
 FLUSH_ROWS = 5_000
 FLUSH_SECONDS = 1.0
+DAY_US = 86_400_000_000
 FEATURE = "feature."
 """Before the name of an input column in the log."""
 
@@ -156,10 +158,10 @@ def _date(entry: Entry) -> str:
 
 
 def _batches(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """The entries of one file each: the same input columns, the same day."""
-    batches: dict[tuple[int, int], list[Entry]] = {}
+    """The entries of one file each: a day's, of all variants, so that no reader sees more of one than another."""
+    batches: dict[int, list[Entry]] = {}
     for entry in entries:
-        batches.setdefault((id(entry.schema), entry.time_us // 86_400_000_000), []).append(entry)
+        batches.setdefault(entry.time_us // DAY_US, []).append(entry)
     return list(batches.values())
 
 
@@ -168,7 +170,41 @@ def _label(value: Any) -> str:
 
 
 def as_table(batch: list[Entry]) -> pa.Table:
-    """One row per row predicted; the batch shares its input schema."""
+    """One row per row predicted. A column that a variant does not take is null in its rows; where two variants type a
+    column so differently that neither holds the other's values, it is written as text."""
+    by_schema: dict[int, list[Entry]] = {}
+    for entry in batch:
+        by_schema.setdefault(id(entry.schema), []).append(entry)
+    tables = [_table_of_schema(entries) for entries in by_schema.values()]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError:
+        mixed = _mixed_columns(tables)
+        return pa.concat_tables([_as_text(table, mixed) for table in tables], promote_options="permissive")
+
+
+def _mixed_columns(tables: list[pa.Table]) -> set[str]:
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    return {name for name, found in types.items() if len(found) > 1}
+
+
+def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
+    for index, field in enumerate(table.schema):
+        if field.name not in names:
+            continue
+        values = table[field.name]
+        if pa.types.is_binary(field.type):  # any bytes, text or not, and as they were sent
+            encoded = [None if value is None else b64encode(value).decode() for value in values.to_pylist()]
+            values = pa.array(encoded, type=pa.string())
+        table = table.set_column(index, field.name, values.cast(pa.string()))
+    return table
+
+
+def _table_of_schema(batch: list[Entry]) -> pa.Table:
+    """One row per row predicted; the entries share their input schema."""
     counts = [len(entry.predictions) for entry in batch]
 
     def repeat(values: list[Any], kind: pa.DataType) -> pa.Array:
