@@ -54,7 +54,7 @@ class Demo:
             started = subprocess.run([ratchet, "up", "--detach"], check=False)  # noqa: S603
             at.require(started.returncode == 0, "`ratchet up` did not succeed; `ratchet doctor` says what is missing")
             self.client = Client()
-            taken = {endpoint.name for endpoint in self.client.endpoints.list()}
+            taken = {each.name for each in [*self.client.models.list(), *self.client.endpoints.list()]}
             self.name = next(name for name in _names() if name not in taken)
             self.data = Data(self.home / "demo" / self.name)
             number = self.data.write()
@@ -117,7 +117,7 @@ class Demo:
         words = "Callers come; what was true comes back later. The interval holds however often one looks."
         with self.show.station("compare", words) as at:
             spec = {"name": self.name, "endpoint": self.name, "control": "v1", "treatment": "v2", "metric": METRIC}
-            test = self.client.abtests.create({**spec, "min_units": 200, "max_units": 8_000})
+            test = self.client.abtests.create({**spec, "min_units": 800, "max_units": 8_000})
             self.client.endpoints.wait_ready(self.name, timeout=WAIT_S)
             sent = self._traffic(at, rows(self.data.live), test.id, at_most=8_000)
             verdict = self.client.abtests.wait(test.id, timeout=WAIT_S, on_change=lambda seen: at.tell(seen.message))
@@ -170,12 +170,10 @@ class Demo:
             while not run.ended:
                 run = self.client.pipelines.wait_run_change(run, timeout=WAIT_S)
                 at.tell(_steps(run))
-                test = next(
-                    (step.ref for step in run.steps if step.name == "abtest" and step.status == "running"), None
-                )
-                if test is not None:
+                test = next((step.ref for step in run.steps if step.name == "abtest"), None)
+                if test is not None and not self.client.abtests.get(test["id"]).ended:
                     self.client.endpoints.wait_ready(self.name, timeout=WAIT_S)
-                    self._traffic(at, live, test.id, at_most=8_000)
+                    self._traffic(at, live, test["id"], at_most=8_000)
             at.require(run.status == "succeeded", f"the run {run.status}: {run.message}")
             at.require(run.trigger.kind == "alert", f"the run was started by {run.trigger.kind}")
             self._require_champion(at, 3)
@@ -211,10 +209,11 @@ class Demo:
     def _check(self, at: Any) -> Check:
         check = self.client.monitors.check(self.name)
         return self.client.monitors.wait_check(
-            self.name, check, timeout=WAIT_S, on_change=lambda seen: at.tell(f"check {seen.status}")
+            check, timeout=WAIT_S, on_change=lambda seen: at.tell(f"check {seen.status}")
         )
 
     def _require_champion(self, at: Any, version: int) -> None:
+        self.client.models.wait_alias(self.name, version, timeout=WAIT_S)
         moves = list(self.client.models.alias_moves(self.name))
         moved = [move for move in moves if move.alias == "champion" and move.to_version == version]
         at.require(len(moved) == 1, f"the champion's moves are {[(m.from_version, m.to_version) for m in moves]}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 
-class StationFailed(Exception):  # noqa: N818 (a state, told to a person)
+class StationFailed(Exception):
     """A station did not really happen."""
 
     def __init__(self, station: str, why: str) -> None:

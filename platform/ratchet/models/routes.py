@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -93,7 +94,9 @@ def create_promotion(
     if earlier is not None:
         row = service.get_promotion(session, project, model, earlier)
     else:
-        row = service.request_promotion(session, project, model, body.version, body.alias, body.gate, principal.actor)
+        row = service.request_promotion(
+            session, project, model, body.version, body.alias, body.gate, principal.actor, body.move
+        )
         idempotency.made(session, body, row.id)
     response.headers["Location"] = f"/api/v1/projects/{project}/models/{model}/promotions/{row.id}"
     return PromotionView.of(row)
@@ -151,12 +154,13 @@ def _summary(model: RegisteredModel, prefix: str, latest: int | None) -> ModelSu
 
 def _version(version: RegisteredVersion, run: Run | None, aliases: Mapping[str, int]) -> VersionView:
     created = version.created_at_ms
+    metrics = run.metrics if run is not None else {}
     return VersionView(
         version=version.version,
         run_id=version.run_id or None,
         job=run.tags.get(RunTag.JOB) if run is not None else None,
         source=version.source or None,
-        metrics=run.metrics if run is not None else {},
+        metrics={name: value if math.isfinite(value) else None for name, value in metrics.items()},
         created_at=datetime.fromtimestamp(created / 1000, UTC) if created else None,
         aliases=sorted(alias for alias, of in aliases.items() if of == version.version),
     )

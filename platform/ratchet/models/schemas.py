@@ -65,6 +65,8 @@ class NewPromotion(BaseModel):
     version: int = Field(ge=1)
     alias: Alias = CHAMPION
     gate: Gate
+    move: bool = True
+    """Without, the gate alone is evaluated: what an A/B test may then move the alias on."""
 
 
 class NewAlias(BaseModel):
@@ -135,8 +137,8 @@ class VersionView(BaseModel):
     run_id: str | None
     job: str | None
     source: str | None
-    metrics: dict[str, float]
-    """The last values of its run."""
+    metrics: dict[str, float | None]
+    """The last values of its run; null where one is not a finite number."""
     created_at: datetime | None
     aliases: list[str]
 

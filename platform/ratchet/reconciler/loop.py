@@ -46,6 +46,8 @@ class Reconciler(ABC, Generic[Row, Seen, Found]):
     workers = 4
     """Steps at once in this process."""
     poll = timedelta(seconds=0.25)
+    retry_after = timedelta(seconds=5)
+    """How long a row rests after a step that raised: a step that always fails must not spin."""
 
     @property
     def name(self) -> str:
@@ -74,7 +76,7 @@ def claim(session: Session, reconciler: Reconciler[Any, Any, Any], limit: int) -
         won = session.execute(
             update(table)
             .where(table.id == row_id, table.lease == lease)
-            .values(lease=lease + 1, lease_until=moment + reconciler.lease_for)
+            .values(lease=lease + 1, lease_until=moment + reconciler.lease_for, updated_at=table.updated_at)
             .execution_options(synchronize_session=False)
         )
         if won.rowcount == 1:  # type: ignore[attr-defined]
@@ -104,10 +106,10 @@ def step(sessions: sessionmaker[Session], reconciler: Reconciler[Any, Any, Any],
 def _release(session: Session, table: Any, row_id: str, lease: int, due_before: datetime | None) -> None:
     """Give the row back, due no more; unless somebody made it due anew while we acted: that stays."""
     fenced = update(table).where(table.id == row_id, table.lease == lease).execution_options(synchronize_session=False)
-    if session.execute(fenced.values(lease_until=None)).rowcount != 1:  # type: ignore[attr-defined]
+    if session.execute(fenced.values(lease_until=None, updated_at=table.updated_at)).rowcount != 1:  # type: ignore[attr-defined]
         session.rollback()
         raise StaleClaimError(f"{table.__tablename__} {row_id}: lease {lease} was lost")
-    session.execute(fenced.where(table.due_at == due_before).values(due_at=None))
+    session.execute(fenced.where(table.due_at == due_before).values(due_at=None, updated_at=table.updated_at))
 
 
 def make_due(session: Session, row: Any) -> None:
@@ -162,5 +164,17 @@ class Loop:
         except StaleClaimError as error:
             log.info("stale_claim", reconciler=reconciler.name, row=row_id, error=str(error))
         except Exception:
-            # Left claimed: it is tried again when the lease runs out, so a step that always fails does not spin.
             log.exception("step_failed", reconciler=reconciler.name, row=row_id)
+            self._postpone(reconciler, row_id, lease)
+
+    def _postpone(self, reconciler: Reconciler[Any, Any, Any], row_id: str, lease: int) -> None:
+        """Give the row back for later. When even this fails the lease runs out by itself."""
+        table = reconciler.table
+        mine = update(table).where(table.id == row_id, table.lease == lease)
+        try:
+            with self.sessions() as session:
+                due_at = now(session) + reconciler.retry_after
+                session.execute(mine.values(lease_until=None, due_at=due_at, updated_at=table.updated_at))
+                session.commit()
+        except DBAPIError as error:
+            log.warning("postpone_failed", reconciler=reconciler.name, row=row_id, error=str(error.orig))

@@ -21,15 +21,18 @@ class Models(Collection[Model]):
         *,
         gate: Mapping[str, Any],
         alias: str = "champion",
+        move: bool = True,
         wait: bool = False,
         timeout: float | None = None,
     ) -> Promotion:
         """Asks for an alias to be moved to a version. The gate decides: the version is measured, together with the one
         that has the alias, on the same test split, and the alias moves when every rule holds.
 
+        Without `move` the gate alone is evaluated: what an A/B test or a pipeline may then move the alias on.
+
         With `wait`, returns the decided promotion; see `wait_promotion`.
         """
-        body = {"version": version, "alias": alias, "gate": dict(gate)}
+        body = {"version": version, "alias": alias, "gate": dict(gate), "move": move}
         promotion = self._post(Promotion, self._address("models", name_of(model), "promotions"), body)
         return self.wait_promotion(model, promotion, timeout=timeout) if wait else promotion
 
@@ -66,6 +69,19 @@ class Models(Collection[Model]):
                 f"Promotion {id} failed: {decided.message or decided.reason or 'no reason given'}", decided
             )
         return decided
+
+    def wait_alias(
+        self, model: str | Model, version: int, *, alias: str = "champion", timeout: float | None = None
+    ) -> Model:
+        """The model once the alias points to the version."""
+        name = name_of(model)
+        return self._wait(
+            lambda: self.get(name),
+            lambda now: now.aliases.get(alias) == version,
+            what=f"Alias {alias} of {name} at version {version}",
+            timeout=timeout,
+            on_change=None,
+        )
 
     def alias_moves(self, model: str | Model) -> Iterator[AliasMove]:
         """Who moved which alias, when, from what, on what evidence."""

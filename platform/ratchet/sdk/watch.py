@@ -109,6 +109,12 @@ class Pipelines(Collection[Pipeline]):
     def get_run(self, run: str | PipelineRun) -> PipelineRun:
         return self._get(PipelineRun, self._address("pipeline-runs", id_of(run)))
 
+    def wait_run_change(self, run: PipelineRun, *, timeout: float | None = None) -> PipelineRun:
+        """The run once it is otherwise than it was: a step further, or with more to say."""
+        return self._wait(
+            lambda: self.get_run(run), lambda now: now != run, what=f"Run {run.id}", timeout=timeout, on_change=None
+        )
+
     def wait_run(
         self,
         run: str | PipelineRun,

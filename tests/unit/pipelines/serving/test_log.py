@@ -106,3 +106,31 @@ def test_another_store_than_files() -> None:
     files = fsspec.filesystem("memory").find("/bucket/log")
     assert len(files) == 1
     assert files[0].endswith("-r1-0.parquet")
+
+
+OTHER = Variant(name="b", model=ModelVersion(name="m", version=4), weight=0.75)
+
+
+def other(x_type: str) -> Entry:
+    schema = InputSchema([InputColumn("x", x_type), InputColumn("extra", "double")])
+    x = np.array(["much"], dtype=object) if x_type == "string" else np.array([1])
+    return Entry("q9", "key-q9", OTHER, 7, schema, {"x": x, "extra": np.array([2.5])}, [0.9], 20_000 * DAY_US)
+
+
+def test_all_variants_stand_in_one_file_so_that_no_reader_sees_more_of_one(tmp_path: Path) -> None:
+    log = PredictionLog(f"file://{tmp_path}/log", "r1")
+    with log._lock:  # both wait for the same flush
+        log._queue.extend([entry("q1"), other("long"), entry("q2")])
+        log.waiting = 3
+    log.close()
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+    rows = read(tmp_path / "log").sort_by("request_id")
+    assert rows["variant"].to_pylist() == ["a", "a", "b"]
+    assert rows["feature.x"].to_pylist() == [0.0, 0.0, 1.0]
+    assert rows["feature.extra"].to_pylist() == [None, None, 2.5]
+
+
+def test_types_that_do_not_go_together_are_written_as_text() -> None:
+    table = as_table([entry("q1"), other("string")])
+    assert str(table.schema.field("feature.x").type) == "string"
+    assert table["feature.x"].to_pylist() == ["0", "much"]
