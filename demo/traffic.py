@@ -36,7 +36,7 @@ class Callers:
         self.lock = threading.Lock()
 
     def send(self, rows: list[Row], *, at_most: int, until: Callable[[], bool], tell: Callable[[Sent], None]) -> Sent:
-        """Requests in batches, each batch followed by its outcomes, until `until` says enough, or `at_most` are sent."""
+        """Batches of requests, each followed by its outcomes, until `until` says enough or `at_most` are sent."""
         sent, source = Sent(), _passes(rows)
         with ThreadPoolExecutor(CALLERS) as pool:
             while sent.requests < at_most and not until():
@@ -67,6 +67,6 @@ class Callers:
 
 def _passes(rows: list[Row]) -> Iterator[Row]:
     """Every row once, in a random order, again and again: within a pass no row comes twice."""
-    dice = random.Random(0)
+    dice = random.Random(0)  # noqa: S311 (which row comes next is no secret)
     while True:
         yield from dice.sample(rows, len(rows))

@@ -69,7 +69,8 @@ def suggestion(word: str, words: list[str]) -> str:
 def find(name: str) -> Recipe:
     """The recipe of that name; a `LookupError` says which there are."""
     if name not in RECIPES:
-        raise LookupError(f"There is no recipe {name!r}.{suggestion(name, list(RECIPES))} Recipes: {', '.join(RECIPES)}.")
+        near = suggestion(name, list(RECIPES))
+        raise LookupError(f"There is no recipe {name!r}.{near} Recipes: {', '.join(RECIPES)}.")
     return RECIPES[name]
 
 
