@@ -12,6 +12,8 @@ from pathlib import Path
 
 RAY_PATH_LIMIT = 40
 """Longest temp dir given to Ray: it appends up to 65 characters to name its sockets, and the kernel takes 107."""
+HAPROXY_PATH_LIMIT = 27
+"""Longest folder given to Serve's HAProxy: `/<node id, 56 characters>/admin.sock` follows, then `.<pid>.tmp`."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,11 @@ class Layout:
     def haproxy(self) -> Path:
         """Configuration and sockets of Serve's HAProxy, away from those of any other Serve on the machine."""
         inside = self.home / "haproxy"
-        return inside if len(str(inside)) <= RAY_PATH_LIMIT else self._private / "haproxy"
+        return inside if len(str(inside)) <= HAPROXY_PATH_LIMIT else self._private / "ha"
 
     @cached_property
     def _private(self) -> Path:
-        return Path(tempfile.gettempdir()) / f"ratchet-{self.stack}"
+        return Path(tempfile.gettempdir()) / f"ratchet-{self.stack[:8]}"
 
     def prepare(self) -> None:
         """Make the folders (0700) and the two secrets (0600); what exists is kept.
