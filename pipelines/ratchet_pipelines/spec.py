@@ -30,9 +30,9 @@ Alias = Annotated[str, Field(min_length=1, max_length=63, pattern=ALIAS_PATTERN)
 
 
 class Spec(BaseModel):
-    """The base of all specs: an unknown field is an error, never ignored."""
+    """The base of all specs: an unknown field is an error, never ignored; what stands under a field describes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Data(Spec):
