@@ -237,7 +237,9 @@ def main() -> int:
     try:
         Demo(show).play()
     except StationFailed as failed:
-        show.console.print(f"[bold red]✗ The demo stopped at station {failed.station!r}.[/] {failed.why}")
+        show.console.print(
+            f"✗ The demo stopped at station {failed.station!r}. {failed.why}", style="bold red", markup=False
+        )
         show.console.print("The stack is up: `ratchet jobs list`, `ratchet status` and its logs say more.")
         return 1
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -49,7 +50,7 @@ class Show:
             raise StationFailed(name, f"{type(error).__name__}: {error}") from error
         seconds = time.monotonic() - began
         self.results.append(Result(name, seconds, station.what))
-        self.console.print(f"[green]✓[/] {station.what}  [dim]{seconds:.1f} s[/]")
+        self.console.print(f"[green]✓[/] {escape(station.what)}  [dim]{seconds:.1f} s[/]")
 
     def table(self, pages: dict[str, str]) -> None:
         table = Table(title="What happened", title_justify="left")
@@ -57,7 +58,7 @@ class Show:
         table.add_column("seconds", justify="right")
         table.add_column("result")
         for result in self.results:
-            table.add_row(result.station, f"{result.seconds:.1f}", result.what)
+            table.add_row(result.station, f"{result.seconds:.1f}", escape(result.what))
         total = time.monotonic() - self.began
         table.add_row("[bold]in all", f"[bold]{total:.1f}", "", end_section=True)
         self.console.print(table)
@@ -80,9 +81,9 @@ class Station:
             return
         self.last = text
         if self.show.console.is_terminal:
-            self.status.update(text)  # type: ignore[attr-defined]
+            self.status.update(escape(text))  # type: ignore[attr-defined]
         else:
-            self.show.console.print(f"  {text}")
+            self.show.console.print(f"  {text}", markup=False)
 
     def require(self, happened: bool, why: str) -> None:
         if not happened:
