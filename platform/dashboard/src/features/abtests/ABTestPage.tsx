@@ -137,7 +137,7 @@ export function ABTestPage() {
                 <Panel title="Rules">
                   <Facts items={[
                     ["Chance of a wrong verdict", `at most ${percent(test.alpha, 1)}`],
-                    ["Must gain", signed(test.min_effect)],
+                    ["Must gain", test.min_effect === 0 ? "anything above 0" : `more than ${signed(test.min_effect)}`],
                     ["Before a verdict", `${number(test.min_units)} outcomes an arm`],
                     ["Ends at", `${number(test.max_units)} outcomes`],
                     ["When it wins", test.on_win === "promote" ? "promoted" : "nothing"],

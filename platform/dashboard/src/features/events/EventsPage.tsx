@@ -4,7 +4,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { auditQuery } from "../../api/queries";
 import type { AuditEvent } from "../../api/types";
-import { utc, words } from "../../shared/format";
+import { actionWords, utc, words } from "../../shared/format";
 import { EventsIcon, SearchIcon } from "../../shared/icons";
 import { Empty, Loaded, PageHead, Panel } from "../../shared/parts";
 import { useProject } from "../../shared/project";
@@ -26,7 +26,7 @@ export function changes(event: Pick<AuditEvent, "before" | "after">): [field: st
 const COLUMNS: Column<AuditEvent>[] = [
   { head: "When", cell: (e) => <div className="cell-main"><Ago at={e.at} /><span className="cell-sub num nowrap">{utc(e.at)}</span></div>, width: 180 },
   { head: "Who", cell: (e) => e.actor },
-  { head: "What", cell: (e) => words(e.action.replace(".", " ")) },
+  { head: "What", cell: (e) => actionWords(e.action) },
   { head: "Which", cell: (e) => <RefLink kind={e.target.kind} id={e.target.id} /> },
   {
     head: "Change",
@@ -53,7 +53,7 @@ export function EventsPage() {
     <div className="page">
       <PageHead
         title="Events"
-        sub="Every change: who made it, when, from what, to what. Ratchet itself is `system`."
+        sub="Every change: who made it, when, from what, to what. What Ratchet does on its own is by system."
         actions={
           <TextInput
             aria-label="Filter the events"

@@ -109,7 +109,7 @@ export function JobPage() {
     <Loaded query={query} lines={8}>
       {(job) => {
         const live = !isOver(job.status);
-        const first = ["train", "sweep"].includes(job.kind) ? (job.kind === "sweep" ? "trials" : "curves") : "log";
+        const first = job.status === "failed" ? "log" : job.kind === "sweep" ? "trials" : job.kind === "train" ? "curves" : "log";
         const tab = view.tab ?? first;
         return (
           <div className="page">

@@ -17,7 +17,7 @@ const KINDS = ["train", "sweep", "evaluate", "drift_check"];
 /** The one number that says most of a job. */
 export function headline(metrics: Record<string, number | null>): [string, number] | undefined {
   const names = Object.keys(metrics);
-  for (const wanted of [/^test\/(accuracy|r2)$/, /^test\//, /^val\/accuracy$/, /^val\/loss$/, /accuracy$/, /^train\/loss$/, /drifted_columns$/]) {
+  for (const wanted of [/^test\/(accuracy|r2)$/, /^test\/(?!rows)/, /^v\d+\/accuracy$/, /drifted_columns$/, /^val\/accuracy$/, /^val\/loss$/, /accuracy$/, /^train\/loss$/]) {
     const name = names.find((n) => wanted.test(n) && metrics[n] !== null);
     if (name) return [name, metrics[name] as number];
   }
@@ -30,7 +30,7 @@ const COLUMNS: Column<Job>[] = [
     head: "Job",
     cell: (job) => (
       <div className="cell-main">
-        <Link to="/jobs/$job" params={{ job: job.id }} className="link" data-row>{job.name || job.id}</Link>
+        <Link to="/jobs/$job" params={{ job: job.id }} className="link nowrap" data-row>{job.name || job.id}</Link>
         <span className="cell-sub"><CopyId value={job.id} shown={shortId(job.id)} /></span>
       </div>
     ),
@@ -42,7 +42,7 @@ const COLUMNS: Column<Job>[] = [
       const main = headline(job.metrics);
       return (
         <div className="cell-main">
-          {main ? <span className="num">{number(main[1])} <span className="dim">{main[0]}</span></span> : null}
+          {main ? <span className="num nowrap">{number(main[1])} <span className="dim">{main[0]}</span></span> : null}
           {["queued", "failed"].includes(job.status) && job.message ? <span className="cell-sub">{job.message}</span> : null}
         </div>
       );
@@ -51,7 +51,7 @@ const COLUMNS: Column<Job>[] = [
   },
   {
     head: "Model",
-    cell: (job) => (job.model ? <Link to="/models/$model" params={{ model: job.model.name }} className="link">{job.model.name} v{job.model.version}</Link> : <span className="dim">–</span>),
+    cell: (job) => (job.model ? <Link to="/models/$model" params={{ model: job.model.name }} className="link nowrap">{job.model.name} v{job.model.version}</Link> : <span className="dim">–</span>),
     minor: true,
   },
   { head: "Took", align: "right", cell: (job) => <Took from={job.started_at} to={job.ended_at} /> },

@@ -21,7 +21,7 @@ export function LogView({ stream, name }: { stream: Stream; name: string }) {
   const [follow, setFollow] = useState(true);
   const [search, setSearch] = useState("");
   const box = useRef<HTMLDivElement>(null);
-  const lines = useMemo(() => stream.log.text.replaceAll(ANSI, "").replace(/\n$/, "").split("\n"), [stream.log.text]);
+  const lines = useMemo(() => stream.log.replaceAll(ANSI, "").replace(/\n$/, "").split("\n"), [stream.log]);
   const shown = useMemo(() => {
     const numbered = lines.map((text, i) => ({ text, number: i + 1 }));
     return search ? numbered.filter((l) => l.text.toLowerCase().includes(search.toLowerCase())) : numbered;
@@ -33,7 +33,7 @@ export function LogView({ stream, name }: { stream: Stream; name: string }) {
     if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [follow, shown.length]);
 
-  if (stream.log.text === "") {
+  if (stream.log === "") {
     return <Empty icon={<JobsIcon size={22} />} title={stream.state === "over" ? "It wrote nothing" : "No line yet"}>The log of all workers appears here as it is written.</Empty>;
   }
   return (
@@ -48,7 +48,7 @@ export function LogView({ stream, name }: { stream: Stream; name: string }) {
         )}
         <span style={{ marginLeft: "auto" }} />
         <Switch size="xs" label="Follow" checked={follow} onChange={(e) => setFollow(e.currentTarget.checked)} />
-        <Button size="compact-xs" variant="default" leftSection={<DownIcon size={13} />} component="a" href={`data:text/plain;charset=utf-8,${encodeURIComponent(stream.log.text)}`} download={`${name}.log`}>
+        <Button size="compact-xs" variant="default" leftSection={<DownIcon size={13} />} component="a" href={`data:text/plain;charset=utf-8,${encodeURIComponent(stream.log)}`} download={`${name}.log`}>
           Download
         </Button>
       </div>

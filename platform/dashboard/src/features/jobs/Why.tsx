@@ -21,14 +21,14 @@ export function Why({ job, stream }: { job: Job; stream: Stream }) {
     );
   }
   if (job.status === "failed") {
-    const lines = stream.log.text.trimEnd().split("\n");
+    const lines = stream.log.trimEnd().split("\n");
     const from = Math.max(0, lines.findLastIndex((l) => toneOfLine(l) === "bad") - 4);
     return (
       <div className="notice notice-bad">
         <CrossIcon />
         <div style={{ minWidth: 0, flex: 1 }}>
           <b>{sentence(job.reason) || "Failed"}.</b> {job.message}
-          {stream.log.text && <pre className="why-log">{lines.slice(from).slice(-10).join("\n")}</pre>}
+          {stream.log && <pre className="why-log">{lines.slice(from).slice(-10).join("\n")}</pre>}
         </div>
       </div>
     );

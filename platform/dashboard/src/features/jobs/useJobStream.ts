@@ -3,48 +3,39 @@ import { useEffect, useState } from "react";
 import { eventsUrl, fetchLog, isOver, jobKey } from "../../api/queries";
 import type { Job } from "../../api/types";
 
-export interface Log {
-  text: string;
-  offset: number;
-  complete: boolean;
-}
 export interface Stream {
-  log: Log;
+  log: string;
   /** `live`: the server pushes. `polling`: it is asked every few seconds. `over`: nothing will follow. */
   state: "connecting" | "live" | "polling" | "over";
   heardAt: number;
 }
 
 const POLL_MS = 3_000;
-const EMPTY: Log = { text: "", offset: 0, complete: false };
 
 /** Follows a job over server-sent events; where they do not get through (a proxy, an old gateway), by asking. */
 export function useJobStream(project: string, id: string): Stream {
   const client = useQueryClient();
-  const [stream, setStream] = useState<Stream>({ log: EMPTY, state: "connecting", heardAt: 0 });
+  const [stream, setStream] = useState<Stream>({ log: "", state: "connecting", heardAt: 0 });
 
   useEffect(() => {
     let timer: number | undefined;
     let closed = false;
     let offset = 0;
     const change = (next: Partial<Stream>) => setStream((now) => ({ ...now, ...next, heardAt: Date.now() }));
-    const append = (text: string, next: number, complete = false) => {
-      if (next > offset || complete) {
-        setStream((now) => ({ ...now, heardAt: Date.now(), log: { text: next > offset ? now.log.text + text : now.log.text, offset: next, complete } }));
-      }
+    const take = (text: string, next: number) => {
+      // After a reconnection a part may come twice.
+      if (next <= offset) return;
+      offset = next;
+      setStream((now) => ({ ...now, heardAt: Date.now(), log: now.log + text }));
     };
-    const take = (text: string, next: number, complete = false) => {
-      append(text, next, complete);
-      offset = Math.max(offset, next);
-    };
-    setStream({ log: EMPTY, state: "connecting", heardAt: 0 });
+    setStream({ log: "", state: "connecting", heardAt: 0 });
 
     const poll = async () => {
       if (closed) return;
       try {
         const chunk = await fetchLog(project, id, offset);
         if (closed) return;
-        take(chunk.text, chunk.next_offset, chunk.complete);
+        take(chunk.text, chunk.next_offset);
         if (chunk.complete) return change({ state: "over" });
       } catch {
         // The page says that the job can't be read; here it is asked again.

@@ -83,7 +83,7 @@ export function ModelPage() {
               <div className="w4 stack">
                 <AliasHistory project={project} model={name} />
                 <Panel title="Promote a version">
-                  <Code text={`ratchet models promote ${name}:${next} \\\n  --data sklearn://breast_cancer --minimum 0.9 --wait`} />
+                  <Code text={`ratchet models promote ${name}:${next} \\\n  --data sklearn://breast_cancer \\\n  --minimum 0.9 --wait`} />
                 </Panel>
               </div>
             </div>

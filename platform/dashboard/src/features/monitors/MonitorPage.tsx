@@ -17,7 +17,7 @@ import "./monitors.css";
 
 function columns(threshold: number): Column<DriftColumn>[] {
   return [
-    { head: "Column", cell: (c) => <span className="mono">{c.column}</span> },
+    { head: "Column", cell: (c) => <span className="mono nowrap">{c.column}</span> },
     { head: "Verdict", cell: (c) => <Status value={c.drifted ? "drift" : "no_drift"} label={c.drifted ? "drifted" : "as before"} quiet /> },
     { head: "Test", cell: (c) => c.test, minor: true },
     { head: "p", align: "right", cell: (c) => pValue(c.p_value) },

@@ -75,8 +75,8 @@ export function Loop() {
   const stations = useStations();
   return (
     <section className="loop" aria-label="The loop">
-      <svg className="loop-track" viewBox="0 0 1000 200" preserveAspectRatio="none" aria-hidden="true">
-        <rect x="165" y="50" width="670" height="100" rx="2" vectorEffect="non-scaling-stroke" />
+      <svg className="loop-track" aria-hidden="true">
+        <rect width="100%" height="100%" rx="2" />
       </svg>
       <ol>
         {stations.map((s, i) => (

@@ -1,0 +1,157 @@
+"""The dashboard as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.real
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+PAGES = {
+    "/": "Overview",
+    "/jobs": "Jobs",
+    "/jobs/{job}": "cancer-retrain",
+    "/jobs/{job}?tab=log": "cancer-retrain",
+    "/jobs/{sweep}": "cancer-sweep",
+    "/jobs/new": "New job",
+    "/models": "Models",
+    "/models/cancer": "cancer",
+    "/endpoints": "Endpoints",
+    "/endpoints/cancer": "cancer",
+    "/abtests": "A/B tests",
+    "/abtests/{abtest}": "challenger-5",
+    "/abtests/{broken}": "lost-rows",
+    "/monitors": "Monitors",
+    "/monitors/cancer-drift": "cancer-drift",
+    "/pipelines": "Pipelines",
+    "/pipeline-runs/{run}": "retrain-cancer",
+    "/events": "Events",
+}
+
+
+@pytest.fixture(scope="session")
+def ids(mock: str) -> dict[str, str]:
+    def items(kind: str) -> list[dict[str, str]]:
+        request = urllib.request.Request(
+            f"{mock}/api/v1/projects/default/{kind}", headers={"Cookie": "session=yes"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: list[dict[str, str]] = json.load(answer)["items"]
+        return found
+
+    jobs, tests = items("jobs"), items("abtests")
+    return {
+        "job": jobs[0]["id"],
+        "sweep": jobs[1]["id"],
+        "queued": jobs[2]["id"],
+        "abtest": tests[0]["id"],
+        "broken": tests[2]["id"],
+        "run": items("pipeline-runs")[0]["id"],
+    }
+
+
+def test_a_link_with_a_token_signs_in_and_forgets_it(page: Page, mock: str) -> None:
+    page.goto(f"{mock}/#token=secret")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert "secret" not in page.url
+
+
+def test_without_a_session_every_page_asks_for_a_token_and_then_opens(page: Page, mock: str) -> None:
+    page.goto(f"{mock}/models/cancer")
+    page.get_by_label("Access token").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("not known")
+    page.get_by_label("Access token").fill("right")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1, name="cancer")).to_be_visible()
+    assert page.url == f"{mock}/models/cancer"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_opens_within_the_policy_and_can_be_used_by_all(
+    signed_in: Page, mock: str, ids: dict[str, str], complaints: list[str], path: str, scheme: str
+) -> None:
+    page = signed_in
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(mock + path.format(**ids))
+    expect(page.get_by_role("heading", level=1)).to_contain_text(PAGES[path])
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+    expect(page.get_by_text("The server could not be reached")).to_have_count(0)
+    found = Axe().run(page, options=RULES).response["violations"]
+    told = [(rule["id"], [node["html"][:160] for node in rule["nodes"][:3]]) for rule in found]
+    assert told == []
+    assert complaints == []
+
+
+def test_the_filter_of_jobs_is_in_the_address(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs?status=failed")
+    expect(page.get_by_role("link", name="cancer-target")).to_be_visible()
+    expect(page.get_by_role("link", name="cancer-large")).to_have_count(0)
+    page.get_by_label("Status", exact=True).first.click()
+    page.get_by_role("option", name="queued").click()
+    expect(page.get_by_role("link", name="cancer-large")).to_be_visible()
+    assert page.url.endswith("status=queued")
+    page.go_back()
+    expect(page.get_by_role("link", name="cancer-target")).to_be_visible()
+
+
+def test_a_waiting_job_says_why(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
+    signed_in.goto(f"{mock}/jobs/{ids['queued']}")
+    expect(signed_in.get_by_text("Waits at place 3")).to_be_visible()
+    expect(signed_in.get_by_text("4 of 16 are free").first).to_be_visible()
+
+
+def test_the_log_is_shown_as_it_is_streamed(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
+    signed_in.goto(f"{mock}/jobs/{ids['job']}?tab=log")
+    expect(signed_in.get_by_role("log")).to_contain_text("epoch")
+    signed_in.get_by_label("Search the log").fill("warning")
+    expect(signed_in.get_by_text("1 of ")).to_be_visible()
+
+
+def test_an_error_stands_at_its_field(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs/new")
+    page.get_by_label("Dropout").fill("1.5")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Input should be less than 1")).to_be_visible()
+    expect(page.get_by_label("Dropout")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Data", exact=False).first).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Dropout").fill("0.5")
+    page.get_by_label("Data", exact=False).first.fill("sklearn://breast_cancer")
+    expect(page.get_by_label("CLI command", exact=True)).to_contain_text("-p dropout=0.5")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", level=1, name="cancer-retrain")).to_be_visible()
+
+
+def test_a_broken_split_is_told_before_the_verdict(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
+    signed_in.goto(f"{mock}/abtests/{ids['broken']}")
+    expect(signed_in.get_by_role("alert")).to_contain_text("not what it should be")
+
+
+def test_the_keyboard_reaches_the_rows_and_the_finder(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs")
+    expect(page.get_by_role("link", name="cancer-sweep")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="cancer-sweep")).to_be_focused()
+    page.keyboard.press("Control+k")
+    page.get_by_placeholder("Find a page").fill("monitors")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="Monitors")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines"])
+def test_an_empty_project_says_how_to_begin(page: Page, empty_mock: str, path: str) -> None:
+    page.goto(f"{empty_mock}/#token=anything")
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.goto(empty_mock + path)
+    expect(page.get_by_text("ratchet ").first).to_be_visible()
+    expect(page.get_by_role("button", name="Copy").first).to_be_visible()
