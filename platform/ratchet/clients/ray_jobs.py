@@ -63,6 +63,8 @@ class RayJobsClient:
             totals = [node["resources_total"] for node in nodes]
         except (KeyError, TypeError) as error:
             raise EngineUnavailable("Ray", "Ray did not say which nodes it has.") from error
+        if not any(totals):  # the dashboard answers some seconds before the first node has joined
+            raise EngineUnavailable("Ray", "Ray has no node yet.")
         return ClusterInfo(
             cpus=sum(float(total.get("CPU", 0)) for total in totals),
             gpus=sum(float(total.get("GPU", 0)) for total in totals),

@@ -127,6 +127,14 @@ def test_the_size_of_the_cluster_is_that_of_its_living_nodes(server, ray):
     assert (info.cpus, info.gpus, info.memory_bytes) == (6, 1, int(1.5 * 1024**3) + 1024)
 
 
+@pytest.mark.parametrize("nodes", [[], [{"state": "DEAD", "resources_total": {"CPU": 2.0}}]])
+def test_a_cluster_that_no_node_has_joined_is_not_taken_for_one_of_no_size(server, ray, nodes):
+    """Else every job that is submitted right after the start would be refused as too large for it."""
+    server.answers["GET /api/v0/nodes"] = ok({"result": True, "data": {"result": {"result": nodes}}})
+    with pytest.raises(EngineUnavailable, match="no node yet"):
+        ray.cluster()
+
+
 def test_the_serve_config_is_put_whole(server):
     server.answers["PUT /api/serve/applications/"] = httpx2.Response(200)
     RayServeClient("http://ray", transport=server.transport).put({"applications": []})
