@@ -67,6 +67,13 @@ def test_days_outside_the_window_are_not_opened(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_file_written_before_the_window_is_not_opened(tmp_path: Path) -> None:
+    write(tmp_path, [NOON])
+    broken = tmp_path / "predictions/default/e/date=2026-03-01/20260301T110000000000Z-r1-0.parquet"
+    broken.write_bytes(b"no parquet")
+    assert read(tmp_path, since=NOON - timedelta(minutes=1)).num_rows == 1
+
+
 def test_without_a_log_there_are_no_rows_but_the_columns(tmp_path: Path) -> None:
     table = read(tmp_path, columns=["request_id", "row", "timestamp"])
     assert (table.num_rows, table.column_names) == (0, ["request_id", "row", "timestamp"])

@@ -42,6 +42,7 @@ def test_a_version_that_is_worse_is_refused_and_the_champion_stays(world) -> Non
     world.register(2, champion=1)
     row = world.decide(world.ask(2), WORSE)
     assert (row.status, row.reason) == ("refused", "gate")
+    assert row.gate_passed is False
     assert "0.02 worse" in row.message
     assert world.aliases() == {CHAMPION: 1}
     assert world.moves() == []
