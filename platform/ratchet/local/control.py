@@ -101,7 +101,7 @@ def _find(layout: Layout, found: State, port: int | None, console: Console) -> S
         return _await_ready(layout, console, found.supervisor.alive, seen=_ready_names(found))
     console.print("Already up:", str(layout.home))
     for service in found.services:
-        console.print(_line(service), highlight=False)
+        console.print(_line(service), highlight=False, soft_wrap=True)
     return found
 
 
@@ -190,7 +190,7 @@ def _await_ready(layout: Layout, console: Console, alive: Callable[[], bool], se
             for service in state.services if state else ():
                 if service.status == "ready" and service.name not in told:
                     told.add(service.name)
-                    console.print(_line(service), highlight=False)
+                    console.print(_line(service), highlight=False, soft_wrap=True)
                 if service.status == "failed":
                     raise _failure(layout, service)
             if state and healthy(state):
