@@ -64,6 +64,7 @@ def launch(training: Training, material: Any, callbacks: list[Any] | None = None
         UserError: The training diverged. Errors of the recipe's own pass through.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_INTERVAL_S)
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # it shows every line that a worker prints twice
     config = {"training": training, "material": ray.put(material)}
     for attempt in range(1, training.max_attempts + 1):
         try:
