@@ -29,8 +29,8 @@ def running(home: Path | None) -> Iterator[Path]:
     if home and state(home):
         yield home
         return
-    with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder:
-        fresh = Path(folder) / "home"
+    with tempfile.TemporaryDirectory(prefix="rb-") as folder:  # short: all of the stack's sockets fit into it
+        fresh = Path(folder)
         try:
             up(fresh, port=None, detach=True, console=Console())
             time.sleep(SETTLE_S)
