@@ -55,12 +55,15 @@ def render() -> Render:
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The kubeconfig of a real API server with KubeRay's definitions, stopped at the end.
 
-    RATCHET_ENVTEST names a script that starts one and prints `export KUBECONFIG=… KUBE_ENVTEST_DIR=…`; a script `stop`
-    lies beside it.
+    One that runs is taken by KUBECONFIG, when KUBE_ENVTEST_DIR says that it is there for tests: no other cluster is
+    touched. Else KUBEBUILDER_ASSETS names a folder with a script `start`, which prints both, and a script `stop`.
     """
-    if not (script := os.environ.get("RATCHET_ENVTEST")):
-        pytest.skip("no Kubernetes API server to ask: RATCHET_ENVTEST doesn't name the script that starts one")
-    start = Path(script)
+    if "KUBE_ENVTEST_DIR" in os.environ and "KUBECONFIG" in os.environ:
+        yield os.environ["KUBECONFIG"]
+        return
+    start = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nowhere"), "start")
+    if not start.exists():
+        pytest.skip("no Kubernetes API server to ask: KUBEBUILDER_ASSETS names no folder with a script `start`")
     environment = {**os.environ, "KUBE_ENVTEST_PORT": os.environ.get("KUBE_ENVTEST_PORT", "17443")}
     answer = subprocess.run([str(start)], capture_output=True, text=True, timeout=180, check=False, env=environment)
     assert answer.returncode == 0, answer.stderr
