@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -21,6 +22,10 @@ from ratchet.projects.tables import Project
 from ratchet.settings import Settings
 
 numbers = itertools.count()
+
+# The same examples at every run, and none refused for being slow: what fails here must fail for a reason in the code.
+settings.register_profile("ratchet", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ratchet")
 
 
 @pytest.fixture(scope="session")
