@@ -10,6 +10,8 @@ from cronsim import CronSim, CronSimError
 def cron(schedule: str) -> str:
     """The expression, when it is one; a `ValueError` that says what is expected otherwise."""
     try:
+        if len(schedule.split()) == 6:  # which cronsim takes for one with seconds
+            raise CronSimError("Wrong number of fields")  # noqa: TRY301
         next(CronSim(schedule, datetime.now(UTC)))
     except (CronSimError, StopIteration) as error:
         raise ValueError(

@@ -60,7 +60,6 @@ class ABTestReconciler(Reconciler[ABTest, Seen, Comparison | None]):
     def load(self, session: Session, row: ABTest) -> Seen | None:
         if row.status != ABTestStatus.RUNNING:
             return None
-        endpoint = session.get(Endpoint, row.endpoint_id)
         query = select(OutcomeRow).where(OutcomeRow.endpoint_id == row.endpoint_id, OutcomeRow.at >= row.created_at)
         return Seen(
             project=row.project,
@@ -72,7 +71,7 @@ class ABTestReconciler(Reconciler[ABTest, Seen, Comparison | None]):
             since=row.created_at - CLOCK_SKEW,
             until=now(session) + CLOCK_SKEW,
             outcomes={(each.request_id, each.row): (each.text, each.number) for each in session.scalars(query)},
-            arms_changed=endpoint is None or service.arms_now(endpoint, row) != row.arms,
+            arms_changed=_arms_changed(session, row),
         )
 
     def act(self, seen: Seen) -> Comparison | None:
@@ -90,7 +89,7 @@ class ABTestReconciler(Reconciler[ABTest, Seen, Comparison | None]):
     def record(self, session: Session, row: ABTest, seen: Seen, found: Comparison | None) -> timedelta | None:
         if row.status != ABTestStatus.RUNNING:
             return None
-        if seen.arms_changed:
+        if seen.arms_changed or _arms_changed(session, row):  # also while the log was read
             message = (
                 "The weights or versions of the variants were changed while the test ran: it compares nothing now."
             )
@@ -120,6 +119,11 @@ class ABTestReconciler(Reconciler[ABTest, Seen, Comparison | None]):
         before = (row.srm or {}).get("observed"), (row.estimate or {}).get("units")
         exposed, counted = _by_role(row, found.exposed), _by_role(row, {arm: m.n for arm, m in found.moments.items()})
         return any(counted.values()) and before != (exposed, counted)
+
+
+def _arms_changed(session: Session, test: ABTest) -> bool:
+    endpoint = session.get(Endpoint, test.endpoint_id)
+    return endpoint is None or endpoint.deleted_at is not None or service.arms_now(endpoint, test) != test.arms
 
 
 def judge(test: ABTest, found: Comparison) -> tuple[Interval | None, SampleRatio, Decision]:

@@ -36,7 +36,7 @@ class ABTestSettings(BaseModel):
     metric: Metric = Metric()
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """The chance that the interval is ever wrong, at any look."""
-    min_effect: float = 0.0
+    min_effect: float = Field(default=0.0, allow_inf_nan=False)
     """The improvement above which treatment is promoted; below 0, how much worse is accepted (non-inferiority)."""
     min_units: int = Field(default=100, ge=20, le=10_000_000)
     """Outcomes of each arm before anything is concluded."""

@@ -63,7 +63,15 @@ class Seen:
     run_id: str | None
 
 
-class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
+@dataclass(frozen=True)
+class Found:
+    """`result` is None when there is nothing yet; `missing` when the job has ended well without writing one."""
+
+    result: dict[str, Any] | None = None
+    missing: bool = False
+
+
+class CheckReconciler(Reconciler[Check, Seen, Found]):
     """pending: submit the job. running: wait for it, then read its verdict from MLflow."""
 
     table = Check
@@ -83,26 +91,29 @@ class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
             run_id=job.run_id if job else None,
         )
 
-    def act(self, seen: Seen) -> dict[str, Any] | None:
+    def act(self, seen: Seen) -> Found:
         if seen.job_status is not JobStatus.SUCCEEDED or seen.run_id is None:
-            return None
+            return Found()
         try:
             written = self.clients.mlflow.get_artifact(seen.run_id, "drift.json")
         except EngineError:
-            return None
-        result: dict[str, Any] | None = None if written is None else json.loads(written)
-        return result
+            return Found()
+        return Found(missing=True) if written is None else Found(json.loads(written))
 
-    def record(self, session: Session, row: Check, seen: Seen, found: dict[str, Any] | None) -> timedelta | None:
+    def record(self, session: Session, row: Check, seen: Seen, found: Found) -> timedelta | None:
         if seen.status is CheckStatus.PENDING:
             return self._submit(session, row)
         if seen.job_status in {JobStatus.FAILED, JobStatus.CANCELLED}:
             service.move_check(session, row, CheckStatus.FAILED, message=seen.job_message)
             return None
-        if found is None:
+        if found.missing:
+            message = f"The job {row.job_id} has ended well and wrote no drift.json."
+            service.move_check(session, row, CheckStatus.FAILED, message=message)
+            return None
+        if found.result is None:
             return LOOK_EVERY
-        row.verdict, row.result = found["verdict"], found
-        service.move_check(session, row, CheckStatus.SUCCEEDED, message=_in_words(found))
+        row.verdict, row.result = found.result["verdict"], found.result
+        service.move_check(session, row, CheckStatus.SUCCEEDED, message=_in_words(found.result))
         if row.verdict == Verdict.DRIFT:
             service.raise_alert(session, session.get_one(Monitor, row.monitor_id), row)
         return None
@@ -112,10 +123,10 @@ class CheckReconciler(Reconciler[Check, Seen, dict[str, Any] | None]):
         try:
             endpoint = endpoints.get(session, row.project, monitor.endpoint)
             spec = self._spec(monitor, row, endpoint)
+            job = jobs.submit(session, project=row.project, spec=spec, actor=events.SYSTEM)
         except RatchetError as error:
             service.move_check(session, row, CheckStatus.FAILED, message=error.detail)
             return None
-        job = jobs.submit(session, project=row.project, spec=spec, actor=events.SYSTEM)
         row.job_id = job.id
         service.move_check(session, row, CheckStatus.RUNNING)
         return LOOK_EVERY

@@ -4,11 +4,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ratchet import events
+from ratchet.abtests import service as abtests
+from ratchet.abtests.status import ABTestStatus
 from ratchet.cron import next_tick
 from ratchet.db import new_id, now
 from ratchet.endpoints import service as endpoints
 from ratchet.errors import Conflict, NotFound
 from ratchet.jobs import service as jobs
+from ratchet.jobs.status import JobStatus
+from ratchet.jobs.tables import Job
 from ratchet.pipelines.schemas import (
     NewPipeline,
     PipelineRunView,
@@ -88,16 +92,22 @@ def cancel(session: Session, run: PipelineRun, *, actor: str) -> None:
         raise Conflict(f"The run {run.id!r} is {run.status} already.")
     for step in steps(session, run):
         if step.status == StepStatus.RUNNING and step.ref_kind == "job":
-            job = jobs.get(session, run.project, step.ref_id)
-            jobs.cancel(session, job, actor=actor)
+            _cancel_job(session, jobs.get(session, run.project, step.ref_id), actor)
+        if step.status == StepStatus.RUNNING and step.ref_kind == "abtest":
+            test = abtests.get(session, run.project, step.ref_id)
+            if test.status == ABTestStatus.RUNNING:
+                abtests.stop(session, test, actor=actor)
     end(session, run, RunStatus.CANCELLED, reason="cancelled", message=f"Cancelled by {actor}.", actor=actor)
 
 
 def end(session: Session, run: PipelineRun, to: RunStatus, *, reason: str, message: str, actor: str) -> None:
-    """The one door out of `running`: steps that were not taken are skipped."""
+    """The one door out of `running`: steps that were not taken are skipped, and control serves alone again unless the
+    challenger won."""
     before = RunStatus(run.status)
     if to not in RUN_MOVES[before]:
         raise Conflict(f"A pipeline run can't go from {before} to {to}.")
+    if to is not RunStatus.SUCCEEDED:
+        _give_traffic_back(session, run, to)
     for step in steps(session, run):
         if step.status in {StepStatus.PENDING, StepStatus.RUNNING}:
             move_step(session, step, StepStatus.SKIPPED)
@@ -189,6 +199,26 @@ def view_run(session: Session, run: PipelineRun) -> PipelineRunView:
         created_at=run.created_at,
         ended_at=run.ended_at,
     )
+
+
+def _cancel_job(session: Session, job: Job, actor: str) -> None:
+    """One that has done its work can't be cancelled, and need not be."""
+    if not JobStatus(job.status).ended and job.status != JobStatus.FINALIZING:
+        jobs.cancel(session, job, actor=actor)
+
+
+def _give_traffic_back(session: Session, run: PipelineRun, to: RunStatus) -> None:
+    """Undo what the deploy step did to the traffic, as far as it still stands."""
+    by_name = {StepName(step.name): step for step in steps(session, run)}
+    deployed = by_name[StepName.DEPLOY].result
+    if not deployed or (to is RunStatus.CANCELLED and by_name[StepName.PROMOTE].status != StepStatus.PENDING):
+        return  # nothing was deployed, or the champion is on its way to be what is deployed
+    endpoint = endpoints.find(session, run.project, PipelineSpec(**run.spec).endpoint)
+    if endpoint is None or endpoint.deleted_at is not None:
+        return
+    control, challenger = deployed["control"], deployed["challenger"]
+    if {control, challenger} <= {variant.name for variant in endpoint.variants}:
+        endpoints.set_weights(session, endpoint, {control: 1.0}, events.SYSTEM, f"pipeline run {run.id}: {to}")
 
 
 def _running(session: Session, pipeline: Pipeline) -> PipelineRun | None:

@@ -18,6 +18,7 @@ from ratchet.abtests.status import ABTestStatus
 from ratchet.endpoints import service as endpoints
 from ratchet.endpoints.schemas import NewVariant
 from ratchet.endpoints.tables import Endpoint
+from ratchet.errors import Conflict
 from ratchet.jobs import service as jobs
 from ratchet.jobs.status import JobStatus
 from ratchet.models import service as models
@@ -138,6 +139,8 @@ def begin_deploy(context: Context) -> None:
     """Beside the variant that has most of the traffic; variants without any go."""
     endpoint = context.endpoint()
     current = max(endpoint.variants, key=lambda variant: variant.weight)
+    if current.version is None:
+        raise Conflict(f"Variant {current.name!r} of endpoint {endpoint.name!r} serves no version to compare with yet.")
     weight = context.spec.challenger_weight
     variants = [
         NewVariant(name=current.name, model=current.model, version=current.version, weight=1 - weight),
@@ -147,23 +150,28 @@ def begin_deploy(context: Context) -> None:
         context.session, endpoint, variants, actor=events.SYSTEM, why=f"pipeline run {context.run.id}"
     )
     step = context.steps[StepName.DEPLOY]
-    step.result = {"generation": endpoint.generation, "control": current.name}
+    step.result = {"generation": endpoint.generation, "control": current.name, "challenger": context.challenger}
     context.refer(StepName.DEPLOY, "endpoint", endpoint.name)
 
 
 def watch_deploy(context: Context) -> Outlook:
     endpoint = context.endpoint()
     step = context.steps[StepName.DEPLOY]
-    failed = [
-        variant for variant in endpoint.variants if variant.name == context.challenger and variant.state == "failed"
-    ]
-    if failed or endpoint.status == "failed":
-        message = failed[0].message if failed else endpoint.message
-        context.give_all_traffic(step.result["control"], "the challenger could not be served")
+    if (message := _why_not_served(context, endpoint)) is not None:
         return Outlook(StepStatus.FAILED, f"The challenger could not be served: {message}", "deploy_failed")
     if endpoint.status == "ready" and endpoint.observed_generation >= step.result["generation"]:
         return Outlook(StepStatus.SUCCEEDED, f"{context.challenger} serves {context.spec.challenger_weight:.0%}.")
     return RUNNING
+
+
+def _why_not_served(context: Context, endpoint: Endpoint) -> str | None:
+    """What keeps the challenger from being served, for good; None while it may still come."""
+    failed = next(
+        (each for each in endpoint.variants if each.name == context.challenger and each.state == "failed"), None
+    )
+    if failed is not None:
+        return failed.message or "no reason given"
+    return endpoint.message or "no reason given" if endpoint.status == "failed" else None
 
 
 def begin_abtest(context: Context) -> None:
@@ -185,7 +193,6 @@ def watch_abtest(context: Context) -> Outlook:
         return Outlook(StepStatus.RUNNING, test.message)
     if test.decision == "promote":
         return Outlook(StepStatus.SUCCEEDED, test.message)
-    context.give_all_traffic(test.control, f"A/B test {test.name}: {test.decision}")
     return Outlook(StepStatus.FAILED, test.message, f"abtest_{test.reason}")
 
 
@@ -202,7 +209,12 @@ def watch_promote(context: Context) -> Outlook:
     endpoint = context.endpoint()
     if promotion.status == PromotionStatus.FAILED:
         return Outlook(StepStatus.FAILED, promotion.message, "promote_failed")
-    if promotion.moved_at is not None and endpoint.observed_generation >= endpoint.generation:
+    if promotion.moved_at is None:
+        return RUNNING
+    if (message := _why_not_served(context, endpoint)) is not None:
+        message = f"Version {context.version} is {CHAMPION}, and {endpoint.name} can serve it no more: {message}"
+        return Outlook(StepStatus.FAILED, message, "deploy_failed")
+    if endpoint.observed_generation >= endpoint.generation:
         message = f"Version {context.version} is {CHAMPION} and has all the traffic of {endpoint.name}."
         return Outlook(StepStatus.SUCCEEDED, message)
     return RUNNING
