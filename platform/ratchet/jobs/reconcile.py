@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 from ratchet import events
 from ratchet.clients.ports import Clients, ClusterInfo, EngineError, RayJobs
 from ratchet.db import now
+from ratchet.endpoints.service import make_serving_due
 from ratchet.jobs import admission, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import Attempt, Cluster, Job
+from ratchet.models import service as models
+from ratchet.models.tables import AliasMove
 from ratchet.reconciler.loop import Reconciler
 from ratchet.settings import Settings
 
@@ -173,8 +176,30 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
                 target=("model", found.model_name.removeprefix(f"{row.project}.")),
                 after={"version": found.model_version, "alias": steps.CANDIDATE, "job": row.id},
             )
+            self._candidate_moved(session, row, found)
         service.move(session, row, JobStatus.SUCCEEDED, actor=events.SYSTEM)
         return NEVER
+
+    def _candidate_moved(self, session: Session, row: Job, found: steps.Finished) -> None:
+        """Keep the history of the alias that the step has moved; endpoints that follow it are looked at now."""
+        assert found.model_name is not None
+        assert found.model_version is not None
+        model = found.model_name.removeprefix(f"{row.project}.")
+        moves = models.alias_moves(row.project, model, steps.CANDIDATE)
+        last = session.scalar(moves.order_by(AliasMove.id.desc()).limit(1))
+        if last is not None and last.to_version >= found.model_version:
+            return
+        models.record_alias_move(
+            session,
+            project=row.project,
+            model=model,
+            alias=steps.CANDIDATE,
+            from_version=None if last is None else last.to_version,
+            to_version=found.model_version,
+            actor=events.SYSTEM,
+            evidence={"job": row.id, "run": row.run_id},
+        )
+        make_serving_due(session)
 
     def _stopped(self, session: Session, row: Job, found: steps.Stopped) -> timedelta | None:
         row.engine_status = found.engine_status or row.engine_status

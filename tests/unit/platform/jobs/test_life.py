@@ -8,6 +8,8 @@ import pytest
 
 from ratchet.errors import Conflict
 from ratchet.jobs.tables import Job
+from ratchet.models import service as models
+from ratchet.models.tables import AliasMove
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag
 
 
@@ -43,6 +45,21 @@ def test_a_job_is_queued_without_a_call_and_then_taken_to_its_model_version(worl
     states = ["submitted", "starting", "running", "finalizing", "succeeded"]
     assert world.events(job_id) == [f"job.{state}" for state in states]
     assert [attempt.status for attempt in world.attempts(job_id)] == ["succeeded"]
+
+
+def test_every_new_version_moves_the_candidate_and_the_history_says_by_which_job(world):
+    jobs = []
+    for _ in range(2):
+        jobs.append(world.submit())
+        world.reach(jobs[-1], "running")
+        world.finish(jobs[-1])
+        world.reach(jobs[-1], "succeeded")
+    with world.sessions() as session:
+        moves = session.scalars(models.alias_moves("default", "cancer").order_by(AliasMove.id)).all()
+    assert [(move.from_version, move.to_version, move.evidence["job"]) for move in moves] == [
+        (None, 1, jobs[0]),
+        (1, 2, jobs[1]),
+    ]
 
 
 def test_what_ray_is_given(world):
