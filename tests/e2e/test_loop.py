@@ -64,7 +64,7 @@ class Stack:
 
     def client(self) -> Client:
         configured = self.configured()
-        return Client(configured["RATCHET_URL"], configured["RATCHET_TOKEN"])
+        return Client(configured["RATCHET_URL"], configured["MLFLOW_TRACKING_TOKEN"])
 
 
 class Killer(threading.Thread):
@@ -196,7 +196,10 @@ def test_a_plain_http_client_gets_predictions_with_a_token_alone(played: Stack) 
     with played.client() as client:
         url = str(client.endpoints.get(MODEL).url).removesuffix("/predict") + "/predict"
     body = json.dumps({"inputs": [row], "key": "k"}).encode()
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer " + played.configured()["RATCHET_TOKEN"]}
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": "Bearer " + played.configured()["MLFLOW_TRACKING_TOKEN"],
+    }
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
         given: dict[str, Any] = json.load(answer)
     assert given["predictions"][0]["prediction"] in {"benign", "malignant"}
@@ -231,10 +234,10 @@ def test_bad_data_is_a_failed_job_that_says_what_to_change(played: Stack, data: 
 def test_started_again_everything_is_as_it_was(played: Stack) -> None:
     with played.client() as client:
         before = (len(list(client.jobs.list())), client.models.get(MODEL).aliases)
-    token = played.configured()["RATCHET_TOKEN"]
+    token = played.configured()["MLFLOW_TRACKING_TOKEN"]
     assert played.ratchet("down").returncode == 0
     played.up()
-    assert played.configured()["RATCHET_TOKEN"] == token
+    assert played.configured()["MLFLOW_TRACKING_TOKEN"] == token
     with played.client() as client:
         assert (len(list(client.jobs.list())), client.models.get(MODEL).aliases) == before
         ready = client.endpoints.wait_ready(MODEL, timeout=240)

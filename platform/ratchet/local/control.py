@@ -290,4 +290,5 @@ def down(home: Path) -> bool:
         if remaining := processes.of_stack(layout.stack):
             names = ", ".join(f"{process.pid} {processes.command(process.pid)[:60]}" for process in remaining)
             raise StackError(f"Some processes do not end: {names}.", hint="They wait on the disk or on a device.")
+        layout.clear_private()
     return found is not None or left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +89,10 @@ class Layout:
     @cached_property
     def _private(self) -> Path:
         return Path(tempfile.gettempdir()) / f"ratchet-{self.stack[:8]}"
+
+    def clear_private(self) -> None:
+        """Remove what lies outside `home`: sockets, and Ray's logs of the starts that are over."""
+        shutil.rmtree(self._private, ignore_errors=True)
 
     def prepare(self) -> None:
         """Make the folders (0700) and the two secrets (0600); what exists is kept.

@@ -77,6 +77,7 @@ def test_up_says_each_part_and_down_leaves_nothing(home: Path, tmp_path: Path) -
     assert down(home)
     assert [process for process in living if process.alive()] == []
     assert state(home) is None
+    assert not Layout.at(home).ray.exists()
     assert not down(home)
 
 
