@@ -37,9 +37,7 @@ PAGES = {
 @pytest.fixture(scope="session")
 def ids(mock: str) -> dict[str, str]:
     def items(kind: str) -> list[dict[str, str]]:
-        request = urllib.request.Request(
-            f"{mock}/api/v1/projects/default/{kind}", headers={"Cookie": "session=yes"}
-        )
+        request = urllib.request.Request(f"{mock}/api/v1/projects/default/{kind}", headers={"Cookie": "session=yes"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             found: list[dict[str, str]] = json.load(answer)["items"]
         return found

@@ -1172,7 +1172,10 @@ export interface components {
          *     equal rows never stand on both sides.
          */
         Data: {
-            /** Features */
+            /**
+             * Features
+             * @description The columns to learn from; all but the target when not given.
+             */
             features?: string[] | null;
             /**
              * Target
@@ -1184,7 +1187,10 @@ export interface components {
              * @default 0.2
              */
             test_fraction: number;
-            /** Uri */
+            /**
+             * Uri
+             * @description `sklearn://breast_cancer`, or a Parquet or CSV file or folder: `file:///…`, `s3://…`, `gs://…`, `abfs://…`.
+             */
             uri: string;
             /**
              * Validation Fraction
@@ -1207,6 +1213,7 @@ export interface components {
             alpha: number;
             /**
              * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
              * @default 86400
              */
             deadline_s: number;
@@ -1217,30 +1224,40 @@ export interface components {
             kind: "drift_check";
             /**
              * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
              * @default 3
              */
             max_attempts: number;
             /**
              * Max Rows
+             * @description The newest rows of the window are taken, at most this many.
              * @default 5000
              */
             max_rows: number;
             /**
              * Min Rows
+             * @description Below this the check says `insufficient_data`, and nothing about drift.
              * @default 100
              */
             min_rows: number;
+            /** @description The version whose reference profile is compared with: the one that takes the traffic. */
             model: components["schemas"]["ModelVersion"];
             /** Name */
             name?: string | null;
-            /** Predictions */
+            /**
+             * Predictions
+             * @description The folder of the endpoint's prediction log.
+             */
             predictions: string;
             /**
              * Priority
              * @default 0
              */
             priority: number;
-            /** Report */
+            /**
+             * Report
+             * @description Where the HTML report is written.
+             */
             report: string;
             /**
              * @default {
@@ -1255,9 +1272,15 @@ export interface components {
              * @default 0
              */
             seed: number;
-            /** Since */
+            /**
+             * Since
+             * @description Start of the window (RFC 3339, UTC), included.
+             */
             since: string;
-            /** Until */
+            /**
+             * Until
+             * @description End of the window (RFC 3339, UTC), excluded.
+             */
             until: string;
         };
         /**
@@ -1340,6 +1363,7 @@ export interface components {
             data: components["schemas"]["Data"];
             /**
              * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
              * @default 86400
              */
             deadline_s: number;
@@ -1350,6 +1374,7 @@ export interface components {
             kind: "evaluate";
             /**
              * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
              * @default 3
              */
             max_attempts: number;
@@ -1816,6 +1841,11 @@ export interface components {
              */
             alias: string;
             gate: components["schemas"]["Gate"];
+            /**
+             * Move
+             * @default true
+             */
+            move: boolean;
             /** Version */
             version: number;
         };
@@ -2307,11 +2337,13 @@ export interface components {
             data: components["schemas"]["Data"];
             /**
              * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
              * @default 86400
              */
             deadline_s: number;
             /**
              * Grace Period
+             * @description Epochs that every trial may run before ASHA may stop it.
              * @default 3
              */
             grace_period: number;
@@ -2322,6 +2354,7 @@ export interface components {
             kind: "sweep";
             /**
              * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
              * @default 3
              */
             max_attempts: number;
@@ -2345,7 +2378,10 @@ export interface components {
             model?: string | null;
             /** Name */
             name?: string | null;
-            /** Params */
+            /**
+             * Params
+             * @description The parameters that all trials share.
+             */
             params?: {
                 [key: string]: unknown;
             };
@@ -2476,6 +2512,7 @@ export interface components {
             data: components["schemas"]["Data"];
             /**
              * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
              * @default 86400
              */
             deadline_s: number;
@@ -2486,14 +2523,21 @@ export interface components {
             kind: "train";
             /**
              * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
              * @default 3
              */
             max_attempts: number;
-            /** Model */
+            /**
+             * Model
+             * @description The registered model that the result becomes a version of. Not registered when not given.
+             */
             model?: string | null;
             /** Name */
             name?: string | null;
-            /** Params */
+            /**
+             * Params
+             * @description The recipe's own parameters; their schema is in `ratchet_pipelines.catalog`.
+             */
             params?: {
                 [key: string]: unknown;
             };
@@ -2605,7 +2649,7 @@ export interface components {
             job: string | null;
             /** Metrics */
             metrics: {
-                [key: string]: number;
+                [key: string]: number | null;
             };
             /** Run Id */
             run_id: string | null;

@@ -42,11 +42,12 @@ export function PageHead({ title, sub, status, actions }: { title: ReactNode; su
   );
 }
 
-export function Facts({ items }: { items: [label: string, value: ReactNode][] }) {
+/** Labelled values; the ones named in `wide` have room for an address. */
+export function Facts({ items, wide = [] }: { items: [label: string, value: ReactNode][]; wide?: string[] }) {
   return (
     <dl className="facts">
       {items.map(([label, value]) => (
-        <div key={label}>
+        <div key={label} className={wide.includes(label) ? "fact-wide" : undefined}>
           <dt>{label}</dt>
           <dd>{value}</dd>
         </div>

@@ -63,6 +63,7 @@ function Summary({ job }: { job: Job }) {
       <div className="stack">
         {tests.length > 0 && <div className="stats">{tests.slice(0, 8).map(([name, value]) => <Stat key={name} label={name} value={number(value)} />)}</div>}
         <Facts
+          wide={["Data"]}
           items={[
             ["Data", data?.uri ? <CopyId value={data.uri} /> : "–"],
             ["Model", job.model ? <RefLink kind="model" id={job.model.name}>{job.model.name} v{job.model.version}</RefLink> : "not registered"],

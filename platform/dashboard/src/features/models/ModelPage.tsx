@@ -51,7 +51,7 @@ function Compare({ versions }: { versions: ModelVersion[] }) {
             cell: (m) => {
               const value = v.metrics[m];
               const start = base.metrics[m];
-              return <>{number(value)} {i > 0 && value !== undefined && start !== undefined && <span className="dim">{signed(value - start)}</span>}</>;
+              return <>{number(value)} {i > 0 && value != null && start != null && <span className="dim">{signed(value - start)}</span>}</>;
             },
           })),
         ]}

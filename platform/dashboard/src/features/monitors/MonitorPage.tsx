@@ -31,7 +31,6 @@ function columns(threshold: number): Column<DriftColumn>[] {
     },
     { head: "Mean then", align: "right", cell: (c) => number(c.reference_mean), minor: true },
     { head: "Mean now", align: "right", cell: (c) => number(c.current_mean), minor: true },
-    { head: "Missing now", align: "right", cell: (c) => number(c.missing_current), minor: true },
   ];
 }
 
