@@ -16,6 +16,8 @@ from ratchet.sdk.resources import Check, Job, PipelineRun
 
 METRIC = {"kind": "accuracy"}
 WAIT_S = 240
+PATIENT = 9
+"""Attempts of a request while the API does not answer: a restart of it must not end the demo."""
 
 
 class Demo:
@@ -53,7 +55,7 @@ class Demo:
             ratchet = Path(sys.executable).parent / "ratchet"
             started = subprocess.run([ratchet, "up", "--detach"], check=False)  # noqa: S603
             at.require(started.returncode == 0, "`ratchet up` did not succeed; `ratchet doctor` says what is missing")
-            self.client = Client()
+            self.client = Client(attempts=PATIENT)
             taken = {each.name for each in [*self.client.models.list(), *self.client.endpoints.list()]}
             self.name = next(name for name in _names() if name not in taken)
             self.data = Data(self.home / "demo" / self.name)

@@ -16,7 +16,7 @@ from ratchet.sdk.errors import NotFound
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.resources import Info, Me, Recipe
-from ratchet.sdk.transport import Transport
+from ratchet.sdk.transport import ATTEMPTS, Transport
 from ratchet.sdk.watch import ABTests, Monitors, Pipelines
 
 
@@ -24,7 +24,8 @@ class Client(Scope):
     """Talks to one Ratchet about one project. Safe to share between threads.
 
     Without arguments it takes `RATCHET_URL`, `RATCHET_TOKEN` (or `RATCHET_TOKEN_FILE`) and `RATCHET_PROJECT`, else the
-    stack that `ratchet up` started on this machine.
+    stack that `ratchet up` started on this machine. `attempts` is how often a request is made while nobody answers:
+    5 wait about 3 seconds in all, 9 about 50.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Client(Scope):
         project: str | None = None,
         *,
         token_file: Path | None = None,
+        attempts: int = ATTEMPTS,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.connection = resolve(url, token, project, token_file)
-        super().__init__(Transport(self.connection, transport=transport), self.connection.project)
+        super().__init__(Transport(self.connection, transport=transport, attempts=attempts), self.connection.project)
         self._connect()
 
     def _connect(self) -> None:
