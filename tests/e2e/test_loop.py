@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo.data import TARGET, Data
 
 from ratchet.local import down, processes
 from ratchet.local.layout import Layout
@@ -64,7 +65,7 @@ class Stack:
 
     def client(self) -> Client:
         configured = self.configured()
-        return Client(configured["RATCHET_URL"], configured["MLFLOW_TRACKING_TOKEN"])
+        return Client(configured["RATCHET_URL"], configured["MLFLOW_TRACKING_TOKEN"], attempts=9)
 
 
 class Killer(threading.Thread):
@@ -190,8 +191,6 @@ def test_mlflow_is_closed_to_those_without_a_token(played: Stack) -> None:
 
 
 def test_a_plain_http_client_gets_predictions_with_a_token_alone(played: Stack) -> None:
-    from demo.data import TARGET, Data
-
     row = Data(played.home / "demo" / MODEL).live.drop(columns=TARGET).iloc[0].to_dict()
     with played.client() as client:
         url = str(client.endpoints.get(MODEL).url).removesuffix("/predict") + "/predict"
@@ -240,5 +239,6 @@ def test_started_again_everything_is_as_it_was(played: Stack) -> None:
     assert played.configured()["MLFLOW_TRACKING_TOKEN"] == token
     with played.client() as client:
         assert (len(list(client.jobs.list())), client.models.get(MODEL).aliases) == before
+        row = Data(played.home / "demo" / MODEL).live.drop(columns=TARGET).iloc[0].to_dict()
         ready = client.endpoints.wait_ready(MODEL, timeout=240)
-        assert [variant.state for variant in ready.variants if variant.weight] == ["ready"]
+        assert client.endpoints.predict(ready, row).model_version == 3

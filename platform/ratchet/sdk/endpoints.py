@@ -76,11 +76,14 @@ class Endpoints(Collection[Endpoint]):
         timeout: float | None = 300,
         on_change: Callable[[Endpoint], None] | None = None,
     ) -> Endpoint:
-        """The endpoint once what was last asked for is what serves; `WorkFailed` when it cannot be."""
+        """The endpoint once what was last asked for is what serves; `WorkFailed` when it cannot be.
+
+        A Serve that does not answer is waited for: it may be starting.
+        """
         name = name_of(endpoint)
         now = self._wait(
             lambda: self.get(name),
-            lambda now: now.ready or now.status in ("failed", "degraded"),
+            lambda now: now.ready or _is_broken(now),
             what=f"Endpoint {name}",
             timeout=timeout,
             on_change=on_change,
@@ -148,3 +151,8 @@ class Endpoints(Collection[Endpoint]):
         """Requests by variant and minute, newest first."""
         answer = self._transport.json("GET", self._address("endpoints", name_of(endpoint), "traffic"))
         return [TrafficPoint.model_validate(item) for item in answer["items"]]
+
+
+def _is_broken(endpoint: Endpoint) -> bool:
+    starting = (endpoint.reason or "").endswith("_unreachable")
+    return endpoint.status == "failed" or (endpoint.status == "degraded" and not starting)
