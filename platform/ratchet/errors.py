@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from starlette.exceptions import HTTPException
 
 from ratchet.logs import logger, request_id
@@ -109,6 +109,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_routing)
     app.add_exception_handler(OperationalError, _answer_database)
     app.add_exception_handler(DBAPIError, _answer_database)
+    app.add_exception_handler(DataError, _answer_data)
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
@@ -197,6 +198,12 @@ async def _answer_database(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DBAPIError)
     logger("errors").warning("database_error", error=str(error.orig), path=request.url.path)
     return problem(request, Unavailable("The database did not answer in time.", hint="Try again in a few seconds."))
+
+
+async def _answer_data(request: Request, error: Exception) -> JSONResponse:
+    """A value that Postgres can't hold: a NUL in a text."""
+    assert isinstance(error, DataError)
+    return problem(request, Invalid("A value in the request is none that can be stored.", hint="Is there a NUL in it?"))
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from ratchet.errors import FieldError, Invalid
 
 MAX_PAGE_SIZE = 1_000
+MAX_INTEGER = 2**63 - 1
+"""The largest key that a database holds."""
 Item = TypeVar("Item")
 
 
@@ -37,11 +39,19 @@ class Page:
     def take(self, session: Session, query: Select[Any], key: Any) -> tuple[Sequence[Any], str]:
         """The rows of this page, and the token of the next. `key` is the column that orders the list."""
         if self.below:
-            query = query.where(key < key.type.python_type(self.below))
+            query = query.where(key < self._last(key.type.python_type))
         rows = session.scalars(query.order_by(key.desc()).limit(self.size + 1)).all()
         if len(rows) <= self.size:
             return rows, ""
         return rows[: self.size], _encode(str(getattr(rows[self.size - 1], key.key)))
+
+    def _last(self, kind: type) -> str | int:
+        """The key of the last row of the page before: a token of another list may be none of this one's."""
+        if kind is not int:
+            return self.below
+        if not (self.below.isdecimal() and int(self.below) <= MAX_INTEGER):
+            raise _not_a_token(self.below)
+        return int(self.below)
 
 
 PageQuery = Annotated[Page, Depends(Page)]
@@ -57,6 +67,10 @@ def _decode(token: str) -> str:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         text = "\0"
     if not all(character.isalnum() or character == "-" for character in text):
-        error = FieldError(pointer="/page_token", message="This is not a token of a page before.", value=token)
-        raise Invalid("The page_token is not valid.", errors=[error], hint="Take next_page_token as it was given.")
+        raise _not_a_token(token)
     return text
+
+
+def _not_a_token(value: str) -> Invalid:
+    error = FieldError(pointer="/page_token", message="This is not a token of a page before.", value=value)
+    return Invalid("The page_token is not valid.", errors=[error], hint="Take next_page_token as it was given.")

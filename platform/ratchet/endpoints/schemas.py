@@ -19,7 +19,7 @@ class NewVariant(BaseModel):
 
     name: Name
     model: Name
-    version: int | None = Field(default=None, ge=1)
+    version: int | None = Field(default=None, ge=1, lt=2**31)
     alias: Alias | None = None
     weight: float = Field(default=1, ge=0, le=1, allow_inf_nan=False)
     """Its share of the callers; the weights of an endpoint sum to 1."""

@@ -62,7 +62,7 @@ class Kind(StrEnum):
 class NewPromotion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
     alias: Alias = CHAMPION
     gate: Gate
     move: bool = True
@@ -72,7 +72,7 @@ class NewPromotion(BaseModel):
 class NewAlias(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
 
 
 class Rule(BaseModel):

@@ -18,7 +18,7 @@ from ratchet.events import Event
 from ratchet.jobs.tables import CLUSTER, Cluster
 from ratchet.monitors import service
 from ratchet.monitors.status import CHECK_MOVES, CheckStatus, MonitorStatus
-from ratchet.monitors.tables import Check
+from ratchet.monitors.tables import Check, Monitor
 from ratchet.pipelines.tables import PipelineStep
 from ratchet.reconciler.loop import StaleClaimError, claim, step
 
@@ -85,6 +85,18 @@ def test_a_crash_before_the_commit_leaves_the_tick_for_the_next(world: Any) -> N
     with pytest.raises(RuntimeError, match="killed"):
         world.look(dying)
     assert world.checks() == []
+    world.look(world.ticks)
+    assert [check.scheduled_for for check in world.checks()] == [tick]
+
+
+def test_a_tick_that_is_seen_twice_finds_its_check(world: Any) -> None:
+    monitor = world.watch()
+    tick = world.hours_pass(monitor)
+    world.look(world.ticks)
+    with world.sessions() as session:  # as after a write of the next tick that was lost
+        again = session.get_one(Monitor, monitor)
+        again.next_check_at = again.due_at = tick
+        session.commit()
     world.look(world.ticks)
     assert [check.scheduled_for for check in world.checks()] == [tick]
 

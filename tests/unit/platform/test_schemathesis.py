@@ -1,0 +1,169 @@
+"""Every operation of the API, with what its own description allows and with what it does not: no server error, and
+answers as described."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fsspec
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import response_schema_conformance
+
+from ratchet import auth
+from ratchet.app import create_app
+from ratchet.clients.fakes import fake_clients
+from ratchet.errors import PROBLEM, Problem
+from ratchet.monitors.tables import Check
+from ratchet.settings import Settings
+
+BASE = "/api/v1/projects/default"
+DATA = {"uri": "sklearn://breast_cancer"}
+TRAIN = {"kind": "train", "data": DATA, "model": "cancer"}
+GATE = {"metric": "accuracy", "data": DATA}
+NOT_SUPPORTED = {501, 503}
+"""What the fakes behind the API can't do, and what does not answer."""
+
+SCHEMA = schemathesis.openapi.from_dict(create_app(Settings(database_url="sqlite://")).openapi())
+ENDLESS = "/jobs/{job_id}/events"
+"""A stream that ends with its job: what is asked of a job that runs is never answered to its end."""
+OPERATIONS = {
+    found.ok().label: found.ok() for found in SCHEMA.get_all_operations() if not found.ok().path.endswith(ENDLESS)
+}
+
+
+@pytest.fixture
+def known(api: Any) -> dict[str, str]:
+    """Path parameters that name what there is: one of each kind."""
+
+    def made(path: str, **body: Any) -> dict[str, Any]:
+        answer = api.http.post(BASE + path, json=body, headers=api.headers())
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    mlflow = api.clients.mlflow
+    mlflow.ensure_registered_model("default.cancer")
+    run = mlflow.create_run(mlflow.ensure_experiment("default"), "one", {})
+    mlflow.create_version("default.cancer", source="models:/m-1", run_id=run.run_id, tags={})
+    variants = [
+        {"name": "a", "model": "cancer", "version": 1, "weight": 0.5},
+        {"name": "b", "model": "cancer", "alias": "challenger", "weight": 0.5},
+    ]
+    made("/endpoints", name="cancer", variants=variants)
+    made("/pipelines", name="retrain", train=TRAIN, gate=GATE, endpoint="cancer", schedule="0 3 * * *")
+    made("/monitors", name="drift", endpoint="cancer", pipeline="retrain")
+    made("/abtests", name="first", endpoint="cancer", control="a", treatment="b")
+    check = made("/monitors/drift:check")["id"]
+    with api.sessions() as session, fsspec.open(session.get_one(Check, check).report, "wb", auto_mkdir=True) as file:
+        file.write(b"<html></html>")
+    return {
+        "project": "default",
+        "job_id": made("/jobs", **TRAIN)["id"],
+        "model": "cancer",
+        "promotion": made("/models/cancer/promotions", version=1, gate=GATE)["id"],
+        "alias": "challenger",
+        "endpoint": "cancer",
+        "abtest": "first",
+        "monitor": "drift",
+        "check": check,
+        "pipeline": "retrain",
+        "run": made("/pipelines/retrain:run")["id"],
+        "token_id": made("/tokens", name="mine", scope="read")["id"],
+    }
+
+
+def cases(label: str, known: dict[str, str]) -> st.SearchStrategy[Case]:
+    """What the description allows, of things that exist and of things that do not; and what it does not allow."""
+    operation = OPERATIONS[label]
+    names = {each.name: known[each.name] for each in operation.path_parameters}
+    allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE, path_parameters=names)
+    anything = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    refused = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=names)
+    return st.one_of(allowed, allowed.map(of_what_there_is), anything, refused)
+
+
+def of_what_there_is(case: Case) -> Case:
+    """With the names in its body those of things that exist: else hardly any request would come so far as to work."""
+    if isinstance(case.body, dict):
+        there = {"endpoint": "cancer", "pipeline": "retrain", "control": "a", "treatment": "b", "recipe": "tabular"}
+        case.body = {name: there.get(name, value) for name, value in case.body.items()}
+    return case
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("label", sorted(OPERATIONS))
+def test_an_operation_answers_as_described(api: Any, known: dict[str, str], label: str) -> None:
+    statuses: set[int] = set()
+
+    @settings(
+        max_examples=12,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases(label, known))
+    def every_case(case: Case) -> None:
+        sent = case.as_transport_kwargs(base_url="http://ratchet.test")
+        answer = api.http.request(**{**sent, "headers": {**sent["headers"], **api.headers()}})
+        statuses.add(answer.status_code)
+        if answer.status_code not in NOT_SUPPORTED:
+            case.validate_response(answer, checks=[not_a_server_error, response_schema_conformance])
+        if answer.is_error:
+            assert answer.headers["Content-Type"] == PROBLEM
+            assert Problem.model_validate_json(answer.content).status == answer.status_code
+
+    every_case()
+    assert statuses - {404}, "nothing that exists was asked for"
+
+
+TOO_LARGE = 2**70
+NUL = "\0"
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+def test_what_no_database_can_hold_is_refused(any_api: Any) -> None:
+    """Schemathesis draws few numbers this large; the two databases refuse them, and NULs, each in its own way."""
+    api = any_api
+    posts: list[tuple[str, dict[str, Any]]] = [
+        ("/models/m/promotions", {"version": TOO_LARGE, "gate": GATE}),
+        ("/endpoints", {"name": "big", "variants": [{"name": "a", "model": "m", "version": TOO_LARGE}]}),
+        ("/endpoints", {"name": "big", "variants": [{"name": "a", "model": "m", "version": 2**31}]}),
+    ]
+    for path, body in posts:
+        answer = api.http.post(BASE + path, json=body, headers=api.headers())
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), (path, answer.text)
+    for path in ("/events", "/models/m/alias-moves"):
+        for token in (str(TOO_LARGE), "job-1", "\u00b2"):
+            token = base64.urlsafe_b64encode(token.encode()).decode()
+            answer = api.http.get(BASE + path, params={"page_token": token}, headers=api.headers())
+            assert answer.status_code == 422, (path, token, answer.text)
+            assert answer.json()["errors"][0]["pointer"] == "/page_token"
+    for path in ("/jobs/a%00", "/abtests/%00", "/monitors/%00", "/endpoints/%00", "/checks/%00", "/jobs?status=%00"):
+        answer = api.http.get(BASE + path, headers=api.headers())
+        assert answer.status_code in {200, 404, 422}, (path, answer.text)
+    made = {"kind": "train", "data": {"uri": "x", "target": NUL}}
+    assert api.http.post(f"{BASE}/jobs", json=made, headers=api.headers()).status_code in {202, 422}
+
+
+@pytest.fixture
+def any_api(database: str, sessions: Any, tmp_path: Path) -> Iterator[Any]:
+    """The API over either database."""
+    settings = Settings(database_url=database, storage_uri=(tmp_path / "storage").as_uri(), log_format="text")
+    with TestClient(create_app(settings, fake_clients()), base_url="http://ratchet.test") as http:
+        with sessions() as session:
+            _, token = auth.create_token(session, project=None, name="admin", scope=auth.Scope.ADMIN, actor="test")
+            session.commit()
+        yield SimpleNamespace(http=http, headers=lambda: {"Authorization": f"Bearer {token}"})
