@@ -38,11 +38,14 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
 def main() -> None:
     settings = Settings()
     logs.configure(settings.log_format)
-    sessions: sessionmaker[Session] = db.session_factory(db.open_engine(settings.database))
+    engine = db.open_engine(settings.database)
+    sessions: sessionmaker[Session] = db.session_factory(engine)
     assert tables.metadata.sorted_tables  # all of them are imported: a row refers to tables of other domains
     loop = Loop(sessions, reconcilers(settings, connect(settings)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
+    if engine.dialect.name == "sqlite":  # which takes one reconciler, and this is it
+        loop.take_over()
     logs.logger("reconciler").info("started", reconcilers=[each.name for each in loop.reconcilers])
     loop.run()
 

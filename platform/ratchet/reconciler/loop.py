@@ -127,6 +127,17 @@ class Loop:
         self.stopping = threading.Event()
         self.beats: dict[str, datetime] = {}
 
+    def take_over(self) -> None:
+        """End every lease that is out: for the only reconciler of a database, those are of one that was killed.
+
+        The tokens rise, so that should another live after all, what it records is dropped.
+        """
+        with self.sessions() as session:
+            for table in {reconciler.table for reconciler in self.reconcilers}:
+                leased = update(table).where(table.lease_until.is_not(None))
+                session.execute(leased.values(lease=table.lease + 1, lease_until=None, updated_at=table.updated_at))
+            session.commit()
+
     def run(self) -> None:
         threads = [threading.Thread(target=self._run, args=[each], name=each.name) for each in self.reconcilers]
         for thread in threads:

@@ -169,3 +169,14 @@ def test_a_step_that_fails_leaves_the_loop_running(sessions: Sessions) -> None:
     thread.join(20)
     assert not thread.is_alive()
     assert get(sessions, row_id).pipeline == "mended"
+
+
+def test_the_only_reconciler_takes_over_at_once_and_the_one_before_records_nothing_more(sessions: Sessions) -> None:
+    row_id = monitor(sessions)
+    before = Touch("before")
+    [(_, old)] = take(sessions, before)
+    Loop(sessions, [Touch()]).take_over()
+    [(_, new)] = take(sessions, Touch())
+    assert new > old
+    with pytest.raises(StaleClaimError):
+        step(sessions, before, row_id, old)
