@@ -54,8 +54,9 @@ def empty_mock(built: None) -> Iterator[str]:
     yield from _mock("--empty")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the session: Playwright keeps an event loop running, and no other test could run one of its own."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium")
     with sync_playwright() as playwright:
