@@ -65,6 +65,8 @@ class Resources(Spec):
     workers: int = Field(default=1, ge=1, le=10_000)
     cpus_per_worker: float = Field(default=1, gt=0, le=1_024)
     gpus_per_worker: float = Field(default=0, ge=0, le=64)
+    memory_gib_per_worker: float = Field(default=0, ge=0, le=24_576)
+    """What the queue and the quotas count, in GiB; 0 where the job does not say."""
 
     @property
     def cpus(self) -> float:
@@ -73,6 +75,10 @@ class Resources(Spec):
     @property
     def gpus(self) -> float:
         return self.workers * self.gpus_per_worker
+
+    @property
+    def memory_bytes(self) -> int:
+        return int(self.workers * self.memory_gib_per_worker * 2**30)
 
 
 class Job(Spec):
@@ -85,7 +91,11 @@ class Job(Spec):
     """Seconds a job may run, over all its attempts, before it is stopped."""
     max_attempts: int = Field(default=3, ge=1, le=20)
     """How often the job is started when the cluster fails it. An error of the job's own is never tried again."""
+    pending_deadline_s: int | None = Field(default=None, ge=1, le=90 * 24 * 3600)
+    """Seconds it may wait in the queue before its first start; for ever when null."""
     priority: int = Field(default=0, ge=-100, le=100)
+    preemptible: bool = False
+    """Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room."""
 
 
 class Train(Job):
@@ -217,6 +227,8 @@ class ExitCode(IntEnum):
     """How a job ends, told by its exit status: sysexits.h where it has a word for it."""
 
     OK = 0
+    PREEMPTED = 75
+    """It stopped at a checkpoint because it was asked to: it goes on from there in its next attempt."""
     USER_ERROR = 64
     """The spec or the user's code is wrong: trying again gives the same."""
     DATA_ERROR = 65

@@ -1,9 +1,12 @@
 """The states of a job, the legal moves between them, and the reasons.
 
 queued ─► starting ─► running ─► finalizing ─► succeeded
-             ▲            │
-             └────────────┘  the cluster lost it: a new attempt
-starting, running ─► cancelling ─► cancelled
+                        ▲ │
+                        │ ▼
+                      unknown      Ray does not answer: it may run, it may be gone
+starting, running, unknown ─► queued              the cluster lost it: a new attempt, by the queue like any other
+running, unknown ─► preempting ─► queued          its room is needed for a job that goes first
+queued ─► cancelled;  starting, running, unknown, preempting ─► cancelling ─► cancelled
 any that has not ended ─► failed
 """
 
@@ -19,6 +22,10 @@ class JobStatus(StrEnum):
     """Has its room. Its MLflow run is opened and it is handed to Ray."""
     RUNNING = "running"
     """Ray has it."""
+    UNKNOWN = "unknown"
+    """It was running when Ray last answered. Ray does not answer now, so nobody can say."""
+    PREEMPTING = "preempting"
+    """Asked to stop at its next checkpoint, so that a job that goes first gets the room; then queued again."""
     FINALIZING = "finalizing"
     """The computing is done: the result is read and the model registered."""
     CANCELLING = "cancelling"
@@ -39,8 +46,33 @@ class JobStatus(StrEnum):
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.STARTING, JobStatus.CANCELLED, JobStatus.FAILED}),
-    JobStatus.STARTING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLING, JobStatus.FAILED}),
-    JobStatus.RUNNING: frozenset({JobStatus.STARTING, JobStatus.FINALIZING, JobStatus.CANCELLING, JobStatus.FAILED}),
+    JobStatus.STARTING: frozenset(
+        {JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.CANCELLING, JobStatus.FAILED},
+    ),
+    JobStatus.RUNNING: frozenset(
+        {
+            JobStatus.STARTING,
+            JobStatus.UNKNOWN,
+            JobStatus.QUEUED,
+            JobStatus.PREEMPTING,
+            JobStatus.FINALIZING,
+            JobStatus.CANCELLING,
+            JobStatus.FAILED,
+        }
+    ),
+    JobStatus.UNKNOWN: frozenset(
+        {
+            JobStatus.RUNNING,
+            JobStatus.QUEUED,
+            JobStatus.PREEMPTING,
+            JobStatus.FINALIZING,
+            JobStatus.CANCELLING,
+            JobStatus.FAILED,
+        }
+    ),
+    JobStatus.PREEMPTING: frozenset(
+        {JobStatus.QUEUED, JobStatus.FINALIZING, JobStatus.CANCELLING, JobStatus.FAILED},
+    ),
     JobStatus.FINALIZING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED}),
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED, JobStatus.FAILED}),
     JobStatus.SUCCEEDED: frozenset(),
@@ -48,13 +80,21 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELLED: frozenset(),
 }
 
-OCCUPYING = frozenset({JobStatus.STARTING, JobStatus.RUNNING, JobStatus.CANCELLING})
+OCCUPYING = frozenset(
+    {JobStatus.STARTING, JobStatus.RUNNING, JobStatus.UNKNOWN, JobStatus.PREEMPTING, JobStatus.CANCELLING}
+)
 
 
 class Reason(StrEnum):
     """Why a job is as it is: a word for programs; `message` says it to a person."""
 
     WAITING_FOR_ROOM = "waiting_for_room"
+    WAITING_FOR_TURN = "waiting_for_turn"
+    """Others go first: by priority, or because its project has had more than its share."""
+    WAITING_FOR_QUOTA = "waiting_for_quota"
+    """Its project's quota has no room for it now."""
+    WAITING_FOR_RETRY = "waiting_for_retry"
+    """An attempt was lost; the next waits out its back-off."""
     WAITING_FOR_CLUSTER = "waiting_for_cluster"
     """The cluster can't be reached, or was never seen."""
     USER_ERROR = "user_error"
@@ -64,6 +104,13 @@ class Reason(StrEnum):
     """Ray forgot it or its driver was killed: tried again."""
     ENGINE_ERROR = "engine_error"
     """Ray could not start it."""
+    NODE_LOST = "node_lost"
+    """A node or a worker of it was lost: tried again."""
+    ENVIRONMENT_ERROR = "environment_error"
+    """Its image, package or code could not be set up."""
+    PREEMPTED = "preempted"
+    PENDING_DEADLINE_EXCEEDED = "pending_deadline_exceeded"
+    """It was not started in the time it had to wait."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     CANCELLED = "cancelled"
     STOPPED_IN_RAY = "stopped_in_ray"

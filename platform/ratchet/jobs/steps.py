@@ -136,6 +136,7 @@ class Actor:
         steps = {
             JobStatus.STARTING: self.start,
             JobStatus.RUNNING: self.watch,
+            JobStatus.UNKNOWN: self.watch,
             JobStatus.FINALIZING: self.finalize,
             JobStatus.CANCELLING: self.stop,
         }

@@ -1245,10 +1245,21 @@ export interface components {
             /** Name */
             name?: string | null;
             /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
              * Predictions
              * @description The folder of the endpoint's prediction log.
              */
             predictions: string;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
             /**
              * Priority
              * @default 0
@@ -1263,6 +1274,7 @@ export interface components {
              * @default {
              *       "cpus_per_worker": 1,
              *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
              *       "workers": 1
              *     }
              */
@@ -1383,6 +1395,17 @@ export interface components {
             /** Name */
             name?: string | null;
             /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
+            /**
              * Priority
              * @default 0
              */
@@ -1391,6 +1414,7 @@ export interface components {
              * @default {
              *       "cpus_per_worker": 1,
              *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
              *       "workers": 1
              *     }
              */
@@ -1477,7 +1501,7 @@ export interface components {
          * JobStatus
          * @enum {string}
          */
-        JobStatus: "queued" | "starting" | "running" | "finalizing" | "cancelling" | "succeeded" | "failed" | "cancelled";
+        JobStatus: "queued" | "starting" | "running" | "unknown" | "preempting" | "finalizing" | "cancelling" | "succeeded" | "failed" | "cancelled";
         /** JobView */
         JobView: {
             /** Attempts */
@@ -2286,6 +2310,12 @@ export interface components {
              */
             gpus_per_worker: number;
             /**
+             * Memory Gib Per Worker
+             * @description What the queue and the quotas count, in GiB; 0 where the job does not say.
+             * @default 0
+             */
+            memory_gib_per_worker: number;
+            /**
              * Workers
              * @default 1
              */
@@ -2386,6 +2416,17 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
+            /**
              * Priority
              * @default 0
              */
@@ -2404,6 +2445,7 @@ export interface components {
              * @default {
              *       "cpus_per_worker": 1,
              *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
              *       "workers": 1
              *     }
              */
@@ -2542,6 +2584,17 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
+            /**
              * Priority
              * @default 0
              */
@@ -2555,6 +2608,7 @@ export interface components {
              * @default {
              *       "cpus_per_worker": 1,
              *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
              *       "workers": 1
              *     }
              */
