@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from ratchet.db import db_now
+from ratchet.db import db_now, now
 from ratchet.jobs.status import OCCUPYING, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Cluster, Job
 
@@ -68,9 +70,12 @@ def decide(wanted: Demand, *, total: Room, used: Sequence[Demand], ahead: Sequen
 
 def admit(session: Session, job: Job, max_jobs: int, *, lock: bool) -> Admission:
     """The decision for a queued job. With `lock` no other admission can happen until the commit."""
+    moment = now(session)
+    if job.not_before is not None and job.not_before > moment:
+        return Admission(False, 0, Reason.WAITING_FOR_RETRY, job.message)
     query = select(Cluster).where(Cluster.id == CLUSTER).execution_options(populate_existing=lock)
     cluster = session.scalar(query.with_for_update() if lock else query)
-    ahead = session.execute(_queue(before=job)).all()
+    ahead = session.execute(_queue(job, moment)).all()
     if cluster is None or cluster.status != "ready":
         message = (cluster.message if cluster else "") or "The cluster has not been seen yet."
         return Admission(False, len(ahead) + 1, Reason.WAITING_FOR_CLUSTER, message)
@@ -89,7 +94,8 @@ def wake(session: Session) -> None:
 
     Rows that somebody holds are passed over: they are being looked at, and waiting for them could dead-lock.
     """
-    head = select(Job.id).where(Job.status == JobStatus.QUEUED).order_by(Job.priority.desc(), Job.id).limit(WOKEN)
+    waiting = select(Job.id).where(Job.status == JobStatus.QUEUED, _ready(db_now()))
+    head = waiting.order_by(Job.priority.desc(), Job.id).limit(WOKEN)
     ids = session.scalars(head.with_for_update(skip_locked=True)).all()
     if ids:
         due = update(Job).where(Job.id.in_(ids)).values(due_at=db_now(), updated_at=Job.updated_at)
@@ -100,10 +106,15 @@ def queue_length(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Job).where(Job.status == JobStatus.QUEUED)) or 0
 
 
-def _queue(before: Job):  # type: ignore[no-untyped-def]
+def _queue(before: Job, moment: datetime):  # type: ignore[no-untyped-def]
     """(cpus, gpus) of the queued jobs whose turn is before this one's."""
     earlier = or_(Job.priority > before.priority, and_(Job.priority == before.priority, Job.id < before.id))
-    return select(Job.cpus, Job.gpus).where(Job.status == JobStatus.QUEUED, earlier)
+    return select(Job.cpus, Job.gpus).where(Job.status == JobStatus.QUEUED, earlier, _ready(moment))
+
+
+def _ready(moment: Any):  # type: ignore[no-untyped-def]
+    """A job that waits out its back-off holds up nobody."""
+    return or_(Job.not_before.is_(None), Job.not_before <= moment)
 
 
 def _said(room: Room | Demand) -> str:

@@ -10,7 +10,7 @@ from ratchet import events
 from ratchet.clients.ports import Clients, ClusterInfo, EngineError, RayJobs
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
-from ratchet.jobs import admission, service, steps
+from ratchet.jobs import admission, retry, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import Attempt, Cluster, Job
@@ -27,7 +27,6 @@ QUEUE_EVERY = timedelta(seconds=30)
 """The head is woken when room comes free: these are for the case that a wake-up is lost."""
 CLUSTER_EVERY = timedelta(seconds=5)
 MAX_BACKOFF_S = 30
-MAX_RETRY_DELAY_S = 60
 
 
 class JobReconciler(Reconciler[Job, Seen, Found]):
@@ -56,6 +55,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             experiment_id=row.experiment_id,
             run_id=row.run_id,
             misses=row.misses,
+            last=service.counted(row) >= int(row.spec["max_attempts"]),
             overdue=row.deadline_at is not None and moment >= row.deadline_at,
             stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,
         )
@@ -110,9 +110,8 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
     def _submitted(self, session: Session, row: Job, found: steps.Submitted) -> timedelta:
         row.experiment_id, row.run_id, row.engine_status = found.experiment_id, found.run_id, "PENDING"
         moment = now(session)
-        if row.started_at is None:
-            row.started_at = moment
-            row.deadline_at = moment + timedelta(seconds=row.spec["deadline_s"])
+        row.started_at = row.started_at or moment
+        row.deadline_at = moment + timedelta(seconds=row.spec["deadline_s"]) - service.ran_for(row)
         session.get_one(Attempt, (row.id, row.attempt)).status = AttemptStatus.RUNNING.value
         service.move(session, row, JobStatus.RUNNING, actor=events.SYSTEM)
         return WATCH_EVERY
@@ -140,16 +139,14 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
 
     def _broken(self, session: Session, row: Job, found: steps.Broken) -> timedelta | None:
         failure, row.engine_status = found.failure, found.engine_status
-        most = int(row.spec["max_attempts"])
-        if not failure.retry or row.attempt >= most:
-            again = f" Attempt {row.attempt} of {most}." if failure.retry else ""
+        most, tried = int(row.spec["max_attempts"]), service.counted(row)
+        if not failure.retry or tried >= most:
+            again = f" Attempt {tried} of {most}." if failure.retry else ""
             return self._fail(session, row, failure.reason, failure.message + again)
-        service.end_attempt(session, row, AttemptStatus.LOST, failure.reason, failure.message)
-        delay = timedelta(seconds=min(2**row.attempt, MAX_RETRY_DELAY_S))
-        service.start_attempt(session, row)
-        message = f"{failure.message} Attempt {row.attempt} of {most} follows."
-        service.move(session, row, JobStatus.STARTING, reason=failure.reason, message=message, actor=events.SYSTEM)
-        return delay
+        after = retry.backoff(failure.reason, tried)
+        message = f"{failure.message} Attempt {tried + 1} of {most} follows."
+        service.requeue(session, row, reason=failure.reason, message=message, after=after, actor=events.SYSTEM)
+        return after
 
     def _fail(self, session: Session, row: Job, reason: Reason, message: str) -> timedelta | None:
         if row.status != JobStatus.FINALIZING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -150,6 +151,7 @@ def note(job: Job, *, reason: Reason | None, message: str) -> None:
 def start_attempt(session: Session, job: Job) -> Attempt:
     """The next attempt, written before Ray hears of it."""
     job.attempt += 1
+    job.not_before = None
     attempt = Attempt(job_id=job.id, number=job.attempt, submission_id=f"{job.id}-{job.attempt}")
     session.add(attempt)
     session.flush()
@@ -159,6 +161,24 @@ def start_attempt(session: Session, job: Job) -> Attempt:
 def end_attempt(session: Session, job: Job, status: AttemptStatus, reason: Reason | None, message: str) -> None:
     attempt = session.get_one(Attempt, (job.id, job.attempt))
     attempt.status, attempt.reason, attempt.message, attempt.ended_at = status.value, reason, message, now(session)
+
+
+def requeue(session: Session, job: Job, *, reason: Reason, message: str, after: timedelta, actor: str) -> None:
+    """End the attempt, which the cluster lost or took its room from, and queue the job for the next."""
+    end_attempt(session, job, AttemptStatus.LOST, reason, message)
+    job.not_before, job.deadline_at = now(session) + after, None
+    move(session, job, JobStatus.QUEUED, reason=reason, message=message, actor=actor)
+
+
+def counted(job: Job) -> int:
+    """The attempts that count against `max_attempts`: one that was preempted is no fault of anybody's."""
+    return sum(attempt.reason != Reason.PREEMPTED for attempt in job.attempts)
+
+
+def ran_for(job: Job) -> timedelta:
+    """The time of its ended attempts: waiting in the queue does not count against its deadline."""
+    spans = (attempt.ended_at - attempt.started_at for attempt in job.attempts if attempt.ended_at is not None)
+    return sum(spans, timedelta(0))
 
 
 def admit(session: Session, job: Job, max_jobs: int) -> Admission:

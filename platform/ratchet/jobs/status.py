@@ -51,7 +51,6 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     ),
     JobStatus.RUNNING: frozenset(
         {
-            JobStatus.STARTING,
             JobStatus.UNKNOWN,
             JobStatus.QUEUED,
             JobStatus.PREEMPTING,

@@ -55,6 +55,8 @@ class Seen:
     experiment_id: str | None
     run_id: str | None
     misses: int
+    last: bool
+    """No attempt is left after this one."""
     overdue: bool
     """Its deadline has passed."""
     stopping_for_s: float
@@ -228,8 +230,7 @@ class Actor:
         run = self.clients.mlflow.get_run(seen.run_id or "")
         text = self._save_log(seen)
         failure = classify.classify(info, run.tags.get(RunTag.MESSAGE) if run else None, text)
-        last = not failure.retry or seen.attempt >= int(seen.spec.get("max_attempts", 1))
-        if last:
+        if seen.last or not failure.retry:
             self._end_run(run, "FAILED")
         return Broken(failure, info.status.value)
 

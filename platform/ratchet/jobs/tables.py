@@ -43,6 +43,8 @@ class Job(Identified, Leased, Base):
     """The number of the newest attempt; 0 before the first."""
     misses: Mapped[int] = mapped_column(default=0)
     """Looks in a row at which Ray or MLflow did not answer."""
+    not_before: Mapped[datetime | None]
+    """A queued job is not started before: the back-off after an attempt that was lost."""
     experiment_id: Mapped[str | None]
     run_id: Mapped[str | None]
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
+from ratchet.db import UtcDateTime
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -9,8 +14,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("not_before", UtcDateTime(), nullable=True))
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_column("not_before")

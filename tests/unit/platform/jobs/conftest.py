@@ -65,9 +65,10 @@ class World:
             return list(session.scalars(query))
 
     def look(self, reconciler: Reconciler[Any, Any, Any] | None = None, *, only: str | None = None) -> None:
-        """One step of every job (or of one), as if all were due and no lease of a crashed step were left."""
+        """One step of every job (or of one), as if all were due, and neither back-off nor stale lease were left."""
         reconciler = reconciler or self.reconciler
         with self.sessions() as session:
+            session.execute(update(Job).values(not_before=None))
             due = update(reconciler.table).values(due_at=db_now(), lease_until=None)
             session.execute(due.where(reconciler.table.id == only) if only else due)
             session.commit()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from ratchet.errors import Conflict
-from ratchet.jobs.tables import Job
+from ratchet.jobs import retry, service
+from ratchet.jobs.status import Reason
+from ratchet.jobs.tables import Attempt, Job
 from ratchet.models import service as models
 from ratchet.models.tables import AliasMove
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag
@@ -115,12 +118,50 @@ def test_what_the_cluster_failed_is_tried_again_in_the_same_run(world, failure):
     assert world.clients.mlflow.runs[run_id].status == "FAILED"
 
 
-def test_a_job_that_ray_forgot_is_started_anew(world):
+def test_a_job_that_ray_forgot_is_queued_again_kept_back_and_started_anew(world):
     job_id = world.submit()
     world.reach(job_id, "running")
     world.clients.jobs.lose(f"{job_id}-1")
+    world.look()
+    job = world.job(job_id)
+    assert (job.status, job.reason, job.deadline_at) == ("queued", "engine_lost", None)
+    assert job.message.endswith("Attempt 2 of 3 follows.")
+    assert (job.not_before - job.attempts[0].ended_at).total_seconds() == pytest.approx(2, abs=0.1)
+    with world.sessions() as session:
+        assert service.explain_wait(session, job, max_jobs=16).reason == "waiting_for_retry"
     world.look_until(lambda: f"{job_id}-2" in world.clients.jobs.jobs)
     assert world.attempts(job_id)[0].reason == "engine_lost"
+    states = ["submitted", "starting", "running", "queued", "starting", "running"]
+    assert world.events(job_id)[: len(states)] == [f"job.{state}" for state in states]
+
+
+def test_a_job_that_is_kept_back_holds_up_nobody(world):
+    first = world.submit(resources={"workers": 4})
+    world.reach(first, "running")
+    second = world.submit(resources={"workers": 4})
+    world.clients.jobs.lose(f"{first}-1")
+    world.look(only=first)
+    with world.sessions() as session:
+        assert service.admit(session, session.get_one(Job, second), max_jobs=16).admitted
+
+
+def test_the_time_in_the_queue_does_not_count_against_the_deadline(world):
+    job_id = world.submit(deadline_s=100)
+    world.reach(job_id, "running")
+    world.clients.jobs.lose(f"{job_id}-1")
+    world.look()
+    with world.sessions() as session:
+        first = session.get_one(Attempt, (job_id, 1))
+        first.ended_at = first.started_at + timedelta(seconds=30)
+        session.commit()
+    job = world.reach(job_id, "running")
+    left = (job.deadline_at - world.attempts(job_id)[1].started_at).total_seconds()
+    assert left == pytest.approx(70, abs=1)
+
+
+def test_the_wait_for_the_next_attempt_doubles_up_to_a_limit():
+    waits = [retry.backoff(Reason.ENGINE_LOST, attempts).total_seconds() for attempts in (1, 2, 3, 19)]
+    assert waits == [2, 4, 8, 60]
 
 
 @pytest.mark.parametrize("engine", ["jobs", "mlflow", "storage"])
@@ -263,8 +304,6 @@ def test_a_log_that_cannot_be_kept_does_not_hold_up_the_end_for_ever(world):
 
 
 def age(world, job_id: str, column: str, seconds: int) -> None:
-    from datetime import timedelta
-
     with world.sessions() as session:
         row = session.get_one(Job, job_id)
         setattr(row, column, row.started_at - timedelta(seconds=seconds))
