@@ -6,6 +6,12 @@
         job = ratchet.jobs.submit({"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "cancer"})
         job = ratchet.jobs.wait(job, on_change=lambda job: print(job.status))
 
+`AsyncClient` has the same methods, to be awaited:
+
+    async with AsyncClient() as ratchet:
+        async for update in ratchet.jobs.follow(await ratchet.jobs.submit(spec)):
+            print(update.kind, update.data)
+
 Importing this package loads nothing else; a name is loaded when it is first used.
 """
 
@@ -16,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratchet.sdk import resources as resources
+    from ratchet.sdk.client import AsyncClient as AsyncClient
     from ratchet.sdk.client import Client as Client
     from ratchet.sdk.errors import Conflict as Conflict
     from ratchet.sdk.errors import Forbidden as Forbidden
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from ratchet.sdk.errors import WorkFailed as WorkFailed
 
 _HOME = {
-    "Client": "ratchet.sdk.client",
+    **dict.fromkeys(["AsyncClient", "Client"], "ratchet.sdk.client"),
     **dict.fromkeys(
         [
             "Conflict",
@@ -52,6 +59,7 @@ _HOME = {
 }
 
 __all__ = [  # noqa: PLE0604, RUF100
+    "AsyncClient",
     "Client",
     "Conflict",
     "Forbidden",

@@ -1,26 +1,77 @@
-"""The client: one object, with each part of the API as an attribute."""
+"""The two clients, blocking and for an event loop: one object, with each part of the API as an attribute."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
 from ratchet.sdk.admin import Events, Projects, Tokens
 from ratchet.sdk.collection import Scope
-from ratchet.sdk.config import resolve
+from ratchet.sdk.config import Connection, resolve
 from ratchet.sdk.endpoints import Endpoints
 from ratchet.sdk.errors import NotFound
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
+from ratchet.sdk.modes import Async, Mode, Sync, operation
 from ratchet.sdk.resources import Info, Me, Recipe
-from ratchet.sdk.transport import ATTEMPTS, Transport
+from ratchet.sdk.transport import ATTEMPTS, Transport, options_of
 from ratchet.sdk.watch import ABTests, Monitors, Pipelines
+from ratchet.sdk.wire import AsyncWire, BlockingWire, Wire
 
 
-class Client(Scope):
+class Api(Scope[Mode]):
+    """The whole API: what both clients have."""
+
+    def __init__(self, connection: Connection, wire: Wire, attempts: int) -> None:
+        self.connection = connection
+        super().__init__(Transport(connection, wire, attempts=attempts), connection.project, blocking=wire.blocking)
+        self.jobs: Jobs[Mode] = self._part(Jobs)
+        self.models: Models[Mode] = self._part(Models)
+        self.endpoints: Endpoints[Mode] = self._part(Endpoints)
+        self.abtests: ABTests[Mode] = self._part(ABTests)
+        self.monitors: Monitors[Mode] = self._part(Monitors)
+        self.pipelines: Pipelines[Mode] = self._part(Pipelines)
+        self.projects: Projects[Mode] = self._part(Projects)
+        self.tokens: Tokens[Mode] = self._part(Tokens)
+        self.events: Events[Mode] = self._part(Events)
+
+    @property
+    def project(self) -> str:
+        return self._project
+
+    @operation
+    async def info(self) -> Info:
+        """Version, mode, addresses, and the state of the cluster."""
+        return await self._get(Info, self._global("info"))
+
+    @operation
+    async def me(self) -> Me:
+        """Whom the token belongs to and what it may do."""
+        return await self._get(Me, self._global("me"))
+
+    @operation
+    async def recipes(self) -> list[Recipe]:
+        """What can be trained, with the JSON schema of each one's parameters."""
+        return [Recipe.model_validate(item) for item in await self._transport.json("GET", self._global("recipes"))]
+
+    @operation
+    async def schema(self, name: str) -> dict[str, Any]:
+        """The JSON schema of one of the API's bodies, such as `NewEndpoint`, with what it refers to under `$defs`."""
+        schemas: dict[str, Any] = (await self._transport.json("GET", "/openapi.json"))["components"]["schemas"]
+        if name not in schemas:
+            raise NotFound(f"This server has no schema {name!r}.")
+        return bundle(name, schemas)
+
+    @operation
+    async def close(self) -> None:
+        """Closes the connections. A client that is used in a `with` block is closed at its end."""
+        await self._transport.wire.close()
+
+
+class Client(Api[Sync]):
     """Talks to one Ratchet about one project. Safe to share between threads.
 
     Without arguments it takes `RATCHET_URL`, `RATCHET_TOKEN` (or `RATCHET_TOKEN_FILE`) and `RATCHET_PROJECT`, else the
@@ -38,55 +89,42 @@ class Client(Scope):
         attempts: int = ATTEMPTS,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.connection = resolve(url, token, project, token_file)
-        super().__init__(Transport(self.connection, transport=transport, attempts=attempts), self.connection.project)
-        self._connect()
+        connection = resolve(url, token, project, token_file)
+        super().__init__(connection, BlockingWire(transport, **options_of(connection)), attempts)
 
-    def _connect(self) -> None:
-        transport, project = self._transport, self._project
-        self.jobs = Jobs(transport, project)
-        self.models = Models(transport, project)
-        self.endpoints = Endpoints(transport, project)
-        self.abtests = ABTests(transport, project)
-        self.monitors = Monitors(transport, project)
-        self.pipelines = Pipelines(transport, project)
-        self.projects = Projects(transport, project)
-        self.tokens = Tokens(transport, project)
-        self.events = Events(transport, project)
-
-    @property
-    def project(self) -> str:
-        return self._project
-
-    def info(self) -> Info:
-        """Version, mode, addresses, and the state of the cluster."""
-        return self._get(Info, self._global("info"))
-
-    def me(self) -> Me:
-        """Whom the token belongs to and what it may do."""
-        return self._get(Me, self._global("me"))
-
-    def recipes(self) -> list[Recipe]:
-        """What can be trained, with the JSON schema of each one's parameters."""
-        return [Recipe.model_validate(item) for item in self._transport.json("GET", self._global("recipes"))]
-
-    def schema(self, name: str) -> dict[str, Any]:
-        """The JSON schema of one of the API's bodies, such as `NewEndpoint`, with what it refers to under `$defs`."""
-        schemas: dict[str, Any] = self._transport.json("GET", "/openapi.json")["components"]["schemas"]
-        if name not in schemas:
-            raise NotFound(f"This server has no schema {name!r}.")
-        return bundle(name, schemas)
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AsyncClient(Api[Async]):
+    """`Client` for an event loop: the same arguments and the same methods, each to be awaited, or iterated over with
+    `async for`. One for each loop."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        project: str | None = None,
+        *,
+        token_file: Path | None = None,
+        attempts: int = ATTEMPTS,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        connection = resolve(url, token, project, token_file)
+        super().__init__(connection, AsyncWire(transport, **options_of(connection)), attempts)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
 
 def bundle(name: str, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from ratchet.sdk.errors import ServerUnavailable, WaitTimeout
+from ratchet.sdk.modes import Called, Mode, operation, stream
 from ratchet.sdk.resources import Resource
 from ratchet.sdk.transport import Transport
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Resource)
+C = TypeVar("C")
 
 PAGE_SIZE = 200
 FIRST_POLL_S = 0.3
@@ -21,12 +24,17 @@ PATIENCE_S = 120.0
 """How long a wait goes on while the server cannot be reached: a restart of the API does not end it."""
 
 
-class Scope:
+class Scope(Called[Mode]):
     """A part of the API's address space, and the means to talk to it."""
 
-    def __init__(self, transport: Transport, project: str) -> None:
+    def __init__(self, transport: Transport, project: str, *, blocking: bool) -> None:
         self._transport = transport
         self._project = project
+        self._blocking = blocking
+
+    def _part(self, kind: Callable[..., C]) -> C:
+        """Another part of the same API, called in the same way."""
+        return kind(self._transport, self._project, blocking=self._blocking)
 
     def _global(self, *parts: str | int) -> str:
         """An address below `/api/v1`; each part is escaped, so that a name with a slash stays one part."""
@@ -36,21 +44,27 @@ class Scope:
         """An address below the project's."""
         return self._global("projects", self._project, *parts)
 
-    def _pages(self, kind: type[S], address: str, filters: Mapping[str, Any] | None = None) -> Iterator[S]:
-        """All items of a list, page by page as they are asked for."""
-        token: str | None = None
-        while True:
-            params = {"page_size": PAGE_SIZE, "page_token": token, **(filters or {})}
-            page = self._transport.json("GET", address, params=params)
-            yield from (kind.model_validate(item) for item in page["items"])
+    async def _pages(
+        self, kind: type[S], address: str, filters: Mapping[str, Any] | None = None, *, limit: int | None = None
+    ) -> AsyncIterator[S]:
+        """The items of a list, all or the first `limit`, page by page as they are asked for."""
+        token, left = None, limit
+        while left is None or left > 0:
+            size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
+            page = await self._transport.json(
+                "GET", address, params={"page_size": size, "page_token": token, **(filters or {})}
+            )
+            for item in page["items"][:left]:
+                yield kind.model_validate(item)
+            left = None if left is None else left - len(page["items"])
             token = page.get("next_page_token")
             if not token:
                 return
 
-    def _get(self, kind: type[S], address: str) -> S:
-        return kind.model_validate(self._transport.json("GET", address))
+    async def _get(self, kind: type[S], address: str, params: Mapping[str, Any] | None = None) -> S:
+        return kind.model_validate(await self._transport.json("GET", address, params=params))
 
-    def _post(
+    async def _post(
         self,
         kind: type[S],
         address: str,
@@ -60,14 +74,29 @@ class Scope:
         repeatable: bool = True,
     ) -> S:
         """`repeatable`: the API knows a repetition by its Idempotency-Key, or it changes nothing."""
-        answer = self._transport.json(
+        answer = await self._transport.json(
             "POST", address, json=body, idempotency_key=idempotency_key, repeatable=repeatable
         )
         return kind.model_validate(answer)
 
-    def _wait(
+    async def _put(self, kind: type[S], address: str, body: Any) -> S:
+        return kind.model_validate(await self._transport.json("PUT", address, json=body))
+
+    async def _patch(self, kind: type[S], address: str, body: Any) -> S:
+        return kind.model_validate(await self._transport.json("PATCH", address, json=body))
+
+    async def _delete(self, address: str) -> None:
+        await self._transport.request("DELETE", address)
+
+    async def _upload(self, kind: type[S], address: str, file: Path, *, content_type: str) -> S:
+        """Sends a file as the body of a POST, in parts: it need not fit into memory."""
+        size = file.stat().st_size  # noqa: ASYNC240  one look at a local file
+        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        return kind.model_validate(await self._transport.json("POST", address, file=file, headers=headers))
+
+    async def _wait(
         self,
-        look: Callable[[], S],
+        look: Callable[[], Awaitable[S]],
         ended: Callable[[S], bool],
         *,
         what: str,
@@ -82,7 +111,7 @@ class Scope:
         delay, last = FIRST_POLL_S, None
         while True:
             try:
-                now = look()
+                now = await look()
             except ServerUnavailable:
                 if time.monotonic() - reached > PATIENCE_S:
                     raise
@@ -101,23 +130,32 @@ class Scope:
                     f"{what} has not ended after {timeout:g} s (status: {state}). It goes on.",
                     hint="Wait again with a longer timeout.",
                 )
-            self._transport.sleep(delay)
+            await self._transport.sleep(delay)
             delay = min(MAX_POLL_S, delay * 1.4)
 
 
-class Collection(Scope, Generic[R]):
+class Collection(Scope[Mode], Generic[Mode, R]):
     """The things of one kind in one project: `list` and `get`, and what the kind adds."""
 
     resource: type[R]
     name: str
     """The kind's part of the address: `jobs`."""
 
-    def list(self, **filters: Any) -> Iterator[R]:
-        """All of them, newest first as the API orders them; pages are fetched as the iterator goes."""
-        return self._pages(self.resource, self._address(self.name), filters)
+    @stream
+    def list(
+        self, /, *, filter: str | None = None, order_by: str | None = None, limit: int | None = None, **filters: Any
+    ) -> AsyncIterator[R]:
+        """All of them, or the first `limit`, newest first unless `order_by` says otherwise (`"name, created_at desc"`).
 
-    def get(self, id: str) -> R:
-        return self._get(self.resource, self._address(self.name, id))
+        `filter` is the API's filter grammar: `status = "running" and metrics.loss < 0.2`. Pages are fetched as the
+        iterator goes.
+        """
+        params = {"filter": filter, "order_by": order_by, **filters}
+        return self._pages(self.resource, self._address(self.name), params, limit=limit)
+
+    @operation
+    async def get(self, id: str) -> R:
+        return await self._get(self.resource, self._address(self.name, id))
 
 
 def id_of(thing: Any) -> str:

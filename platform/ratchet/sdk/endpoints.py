@@ -7,46 +7,50 @@ from typing import Any
 
 from ratchet.sdk.collection import Collection, body_of, name_of
 from ratchet.sdk.errors import Conflict, RatchetError, WorkFailed
+from ratchet.sdk.modes import Mode, operation
 from ratchet.sdk.resources import Endpoint, OutcomesReceipt, Prediction, TrafficPoint
 from ratchet.sdk.transport import Transport
 
 OUTCOMES_PER_REQUEST = 10_000
 
 
-class Endpoints(Collection[Endpoint]):
+class Endpoints(Collection[Mode, Endpoint]):
     resource = Endpoint
     name = "endpoints"
 
-    def __init__(self, transport: Transport, project: str) -> None:
-        super().__init__(transport, project)
+    def __init__(self, transport: Transport, project: str, *, blocking: bool) -> None:
+        super().__init__(transport, project, blocking=blocking)
         self._urls: dict[str, str] = {}
 
-    def create(self, name: str, variants: Sequence[Mapping[str, Any]], *, replicas: int = 1) -> Endpoint:
+    @operation
+    async def create(self, name: str, variants: Sequence[Mapping[str, Any]], *, replicas: int = 1) -> Endpoint:
         """Deploys a new endpoint. A variant is `{"name", "model", "version" or "alias", "weight"}`."""
         body = {"name": name, "variants": [dict(variant) for variant in variants], "replicas": replicas}
-        return self._post(Endpoint, self._address("endpoints"), body)
+        return await self._post(Endpoint, self._address("endpoints"), body)
 
-    def update(
+    @operation
+    async def update(
         self, endpoint: str | Endpoint, variants: Sequence[Mapping[str, Any]], *, replicas: int | None = None
     ) -> Endpoint:
         """Replaces the variants; what serves goes on serving until the new ones are loaded and tried."""
         body: dict[str, Any] = {"variants": [dict(variant) for variant in variants]}
         if replicas is not None:
             body["replicas"] = replicas
-        answer = self._transport.json("PUT", self._address("endpoints", name_of(endpoint)), json=body)
-        return Endpoint.model_validate(answer)
+        return await self._put(Endpoint, self._address("endpoints", name_of(endpoint)), body)
 
-    def apply(self, spec: Mapping[str, Any]) -> Endpoint:
+    @operation
+    async def apply(self, spec: Mapping[str, Any]) -> Endpoint:
         """Creates the endpoint that the spec describes, or changes the one of that name to be it."""
         spec = body_of(spec)
         try:
-            return self._post(Endpoint, self._address("endpoints"), spec)
+            return await self._post(Endpoint, self._address("endpoints"), spec)
         except Conflict:
-            return self.update(spec["name"], spec["variants"], replicas=spec.get("replicas"))
+            return await self.update(spec["name"], spec["variants"], replicas=spec.get("replicas"))
 
-    def set_weights(self, endpoint: str | Endpoint, weights: Mapping[str, float]) -> Endpoint:
+    @operation
+    async def set_weights(self, endpoint: str | Endpoint, weights: Mapping[str, float]) -> Endpoint:
         """Changes the shares of traffic, with nothing restarted. Variants that are not named get none."""
-        current = self.get(name_of(endpoint))
+        current = await self.get(name_of(endpoint))
         names = [variant.name for variant in current.variants]
         unknown = sorted(set(weights) - set(names))
         if unknown:
@@ -63,13 +67,15 @@ class Endpoints(Collection[Endpoint]):
             }
             for variant in current.variants
         ]
-        return self.update(current.name, variants)
+        return await self.update(current.name, variants)
 
-    def delete(self, endpoint: str | Endpoint) -> None:
+    @operation
+    async def delete(self, endpoint: str | Endpoint) -> None:
         self._urls.pop(name_of(endpoint), None)
-        self._transport.request("DELETE", self._address("endpoints", name_of(endpoint)))
+        await self._delete(self._address("endpoints", name_of(endpoint)))
 
-    def wait_ready(
+    @operation
+    async def wait_ready(
         self,
         endpoint: str | Endpoint,
         *,
@@ -81,7 +87,7 @@ class Endpoints(Collection[Endpoint]):
         A Serve that does not answer is waited for: it may be starting.
         """
         name = name_of(endpoint)
-        now = self._wait(
+        now = await self._wait(
             lambda: self.get(name),
             lambda now: now.ready or _is_broken(now),
             what=f"Endpoint {name}",
@@ -92,7 +98,8 @@ class Endpoints(Collection[Endpoint]):
             raise WorkFailed(f"Endpoint {name} is {now.status}: {now.message or now.reason or 'no reason given'}", now)
         return now
 
-    def predict(
+    @operation
+    async def predict(
         self,
         endpoint: str | Endpoint,
         inputs: Sequence[Mapping[str, Any]] | Mapping[str, Any],
@@ -108,19 +115,19 @@ class Endpoints(Collection[Endpoint]):
         """
         rows = [dict(inputs)] if isinstance(inputs, Mapping) else [dict(row) for row in inputs]
         body = {"inputs": rows, "key": key, "request_id": request_id}
-        answer = self._transport.json(
+        answer = await self._transport.json(
             "POST",
-            self._prediction_url(endpoint) + "/predict",
+            await self._prediction_url(endpoint) + "/predict",
             json={name: value for name, value in body.items() if value is not None},
             repeatable=False,  # a repetition would be logged as a second request
             timeout=timeout,
         )
         return Prediction.model_validate(answer)
 
-    def _prediction_url(self, endpoint: str | Endpoint) -> str:
+    async def _prediction_url(self, endpoint: str | Endpoint) -> str:
         name = name_of(endpoint)
         if name not in self._urls:
-            known = endpoint if isinstance(endpoint, Endpoint) and endpoint.url else self.get(name)
+            known = endpoint if isinstance(endpoint, Endpoint) and endpoint.url else await self.get(name)
             if not known.url:
                 raise RatchetError(
                     f"Endpoint {name} has no address yet (status: {known.status}).",
@@ -129,27 +136,30 @@ class Endpoints(Collection[Endpoint]):
             self._urls[name] = known.url.rstrip("/").removesuffix("/predict")
         return self._urls[name]
 
-    def send_outcomes(self, endpoint: str | Endpoint, outcomes: Sequence[Mapping[str, Any]]) -> OutcomesReceipt:
+    @operation
+    async def send_outcomes(self, endpoint: str | Endpoint, outcomes: Sequence[Mapping[str, Any]]) -> OutcomesReceipt:
         """What came true: `{"request_id", "row" (default 0), "value"}` each. Sending one twice counts once."""
         address = self._address("endpoints", name_of(endpoint), "outcomes")
         accepted = duplicates = 0
         for start in range(0, len(outcomes), OUTCOMES_PER_REQUEST):
             part = [dict(outcome) for outcome in outcomes[start : start + OUTCOMES_PER_REQUEST]]
-            receipt = self._post(OutcomesReceipt, address, {"outcomes": part})
+            receipt = await self._post(OutcomesReceipt, address, {"outcomes": part})
             accepted += receipt.accepted
             duplicates += receipt.duplicates
         return OutcomesReceipt(accepted=accepted, duplicates=duplicates)
 
-    def predictions(self, endpoint: str | Endpoint, *, limit: int = 100) -> list[dict[str, Any]]:
+    @operation
+    async def predictions(self, endpoint: str | Endpoint, *, limit: int = 100) -> list[dict[str, Any]]:
         """The newest rows of the prediction log."""
         address = self._address("endpoints", name_of(endpoint), "predictions")
-        answer = self._transport.json("GET", address, params={"limit": limit})
+        answer = await self._transport.json("GET", address, params={"limit": limit})
         rows: list[dict[str, Any]] = answer["items"]
         return rows
 
-    def traffic(self, endpoint: str | Endpoint) -> list[TrafficPoint]:
+    @operation
+    async def traffic(self, endpoint: str | Endpoint) -> list[TrafficPoint]:
         """Requests by variant and minute, newest first."""
-        answer = self._transport.json("GET", self._address("endpoints", name_of(endpoint), "traffic"))
+        answer = await self._transport.json("GET", self._address("endpoints", name_of(endpoint), "traffic"))
         return [TrafficPoint.model_validate(item) for item in answer["items"]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ratchet.sdk.collection import PATIENCE_S, Collection, body_of, id_of
 from ratchet.sdk.errors import JobFailed, ServerUnavailable
+from ratchet.sdk.modes import Mode, operation, stream
 from ratchet.sdk.resources import Job, LogPart, Plan, Series, Trial, Waiting
 from ratchet.sdk.transport import backoff
 
@@ -31,30 +32,35 @@ class Update:
     job: Job | None = None
 
 
-class Jobs(Collection[Job]):
+class Jobs(Collection[Mode, Job]):
     resource = Job
     name = "jobs"
 
-    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> Job:
+    @operation
+    async def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> Job:
         """Puts a job into the queue.
 
         The request carries an Idempotency-Key (a new one when none is given), so that a repetition after a lost
         answer never starts a second job.
         """
-        return self._post(Job, self._address("jobs"), body_of(spec), idempotency_key=idempotency_key)
+        return await self._post(Job, self._address("jobs"), body_of(spec), idempotency_key=idempotency_key)
 
-    def plan(self, spec: Spec) -> Plan:
+    @operation
+    async def plan(self, spec: Spec) -> Plan:
         """What `submit` would do, checked by the server, with nothing started."""
-        return self._post(Plan, self._address("jobs:plan"), body_of(spec))
+        return await self._post(Plan, self._address("jobs:plan"), body_of(spec))
 
-    def explain_wait(self, job: str | Job) -> Waiting:
+    @operation
+    async def explain_wait(self, job: str | Job) -> Waiting:
         """Why the job waits, and its place in the queue."""
-        return self._get(Waiting, self._address("jobs", id_of(job), "wait"))
+        return await self._get(Waiting, self._address("jobs", id_of(job), "wait"))
 
-    def cancel(self, job: str | Job) -> Job:
-        return self._post(Job, self._address("jobs", f"{id_of(job)}:cancel"))
+    @operation
+    async def cancel(self, job: str | Job) -> Job:
+        return await self._post(Job, self._address("jobs", f"{id_of(job)}:cancel"))
 
-    def wait(
+    @operation
+    async def wait(
         self,
         job: str | Job,
         *,
@@ -64,14 +70,15 @@ class Jobs(Collection[Job]):
     ) -> Job:
         """The job once it has ended. `JobFailed` when it failed or was cancelled, unless `check` is off."""
         id = id_of(job)
-        ended = self._wait(
+        ended = await self._wait(
             lambda: self.get(id), lambda job: job.ended, what=f"Job {id}", timeout=timeout, on_change=on_change
         )
         if check:
             raise_for_status(ended)
         return ended
 
-    def follow(self, job: str | Job, *, last_event_id: str = "") -> Iterator[Update]:
+    @stream
+    async def follow(self, job: str | Job, *, last_event_id: str = "") -> AsyncIterator[Update]:
         """What happens to the job from now on, until it has ended.
 
         A broken connection is taken up again where it broke, for up to two minutes without an answer.
@@ -79,8 +86,9 @@ class Jobs(Collection[Job]):
         id, ended, failures, reached = id_of(job), False, 0, time.monotonic()
         while not ended:
             try:
-                with self._transport.events(self._address("jobs", id, "events"), last_event_id=last_event_id) as events:
-                    for event in events:
+                address = self._address("jobs", id, "events")
+                async with self._transport.events(address, last_event_id=last_event_id) as events:
+                    async for event in events:
                         failures, reached = 0, time.monotonic()
                         last_event_id = event.id or last_event_id
                         if not event.data:
@@ -93,18 +101,20 @@ class Jobs(Collection[Job]):
                     raise
             if not ended:
                 failures += 1
-                self._transport.sleep(backoff(failures))
+                await self._transport.sleep(backoff(failures))
 
-    def metrics(self, job: str | Job) -> list[Series]:
-        answer = self._transport.json("GET", self._address("jobs", id_of(job), "metrics"))
+    @operation
+    async def metrics(self, job: str | Job) -> list[Series]:
+        answer = await self._transport.json("GET", self._address("jobs", id_of(job), "metrics"))
         return [Series.model_validate(series) for series in answer["series"]]
 
-    def logs(self, job: str | Job, *, follow: bool = False) -> Iterator[str]:
+    @stream
+    async def logs(self, job: str | Job, *, follow: bool = False) -> AsyncIterator[str]:
         """The job's log in parts, as far as it is written; with `follow`, to its end."""
         id, offset, delay = id_of(job), 0, 0.3
         while True:
             part = LogPart.model_validate(
-                self._transport.json("GET", self._address("jobs", id, "logs"), params={"offset": offset})
+                await self._transport.json("GET", self._address("jobs", id, "logs"), params={"offset": offset})
             )
             if part.text:
                 delay = 0.3
@@ -112,11 +122,12 @@ class Jobs(Collection[Job]):
             if part.complete or (not follow and part.next_offset <= offset):
                 return
             if part.next_offset <= offset:
-                self._transport.sleep(delay)
+                await self._transport.sleep(delay)
                 delay = min(3.0, delay * 1.4)
             offset = max(offset, part.next_offset)
 
-    def trials(self, job: str | Job) -> Iterator[Trial]:
+    @stream
+    def trials(self, job: str | Job) -> AsyncIterator[Trial]:
         """The trials of a sweep."""
         return self._pages(Trial, self._address("jobs", id_of(job), "trials"))
 

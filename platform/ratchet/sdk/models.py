@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from ratchet.sdk.collection import Collection, name_of
 from ratchet.sdk.errors import WorkFailed
+from ratchet.sdk.modes import Mode, operation, stream
 from ratchet.sdk.resources import AliasMove, Model, Promotion
 
 
-class Models(Collection[Model]):
+class Models(Collection[Mode, Model]):
     resource = Model
     name = "models"
 
-    def promote(
+    @operation
+    async def promote(
         self,
         model: str | Model,
         version: int,
@@ -33,21 +35,25 @@ class Models(Collection[Model]):
         With `wait`, returns the decided promotion; see `wait_promotion`.
         """
         body = {"version": version, "alias": alias, "gate": dict(gate), "move": move}
-        promotion = self._post(Promotion, self._address("models", name_of(model), "promotions"), body)
-        return self.wait_promotion(model, promotion, timeout=timeout) if wait else promotion
+        promotion = await self._post(Promotion, self._address("models", name_of(model), "promotions"), body)
+        return await self.wait_promotion(model, promotion, timeout=timeout) if wait else promotion
 
-    def set_alias(self, model: str | Model, alias: str, version: int) -> Promotion:
+    @operation
+    async def set_alias(self, model: str | Model, alias: str, version: int) -> Promotion:
         """Points an alias to a version without a gate; the API refuses it for `champion`."""
         address = self._address("models", name_of(model), "aliases", alias)
-        return Promotion.model_validate(self._transport.json("PUT", address, json={"version": version}))
+        return await self._put(Promotion, address, {"version": version})
 
-    def promotions(self, model: str | Model) -> Iterator[Promotion]:
+    @stream
+    def promotions(self, model: str | Model) -> AsyncIterator[Promotion]:
         return self._pages(Promotion, self._address("models", name_of(model), "promotions"))
 
-    def get_promotion(self, model: str | Model, id: str) -> Promotion:
-        return self._get(Promotion, self._address("models", name_of(model), "promotions", id))
+    @operation
+    async def get_promotion(self, model: str | Model, id: str) -> Promotion:
+        return await self._get(Promotion, self._address("models", name_of(model), "promotions", id))
 
-    def wait_promotion(
+    @operation
+    async def wait_promotion(
         self,
         model: str | Model,
         promotion: str | Promotion,
@@ -57,7 +63,7 @@ class Models(Collection[Model]):
     ) -> Promotion:
         """The promotion once it is decided: `passed` or `refused`. `WorkFailed` when it could not be decided."""
         id = promotion if isinstance(promotion, str) else promotion.id
-        decided = self._wait(
+        decided = await self._wait(
             lambda: self.get_promotion(model, id),
             lambda now: now.ended,
             what=f"Promotion {id}",
@@ -70,12 +76,13 @@ class Models(Collection[Model]):
             )
         return decided
 
-    def wait_alias(
+    @operation
+    async def wait_alias(
         self, model: str | Model, version: int, *, alias: str = "champion", timeout: float | None = None
     ) -> Model:
         """The model once the alias points to the version."""
         name = name_of(model)
-        return self._wait(
+        return await self._wait(
             lambda: self.get(name),
             lambda now: now.aliases.get(alias) == version,
             what=f"Alias {alias} of {name} at version {version}",
@@ -83,6 +90,7 @@ class Models(Collection[Model]):
             on_change=None,
         )
 
-    def alias_moves(self, model: str | Model) -> Iterator[AliasMove]:
+    @stream
+    def alias_moves(self, model: str | Model) -> AsyncIterator[AliasMove]:
         """Who moved which alias, when, from what, on what evidence."""
         return self._pages(AliasMove, self._address("models", name_of(model), "alias-moves"))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx2
 
 from ratchet import __version__
 from ratchet.sdk.config import Connection
 from ratchet.sdk.errors import RatchetError, ServerUnavailable, from_problem
+from ratchet.sdk.wire import Wire
+
+Item = TypeVar("Item")
 
 TIMEOUT = httpx2.Timeout(30, connect=5, pool=30)
 STREAM_TIMEOUT = httpx2.Timeout(30, connect=5, read=45)
@@ -31,49 +35,25 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Transport:
-    """Sends requests to one API as one caller. Safe to share between threads."""
+    """Sends requests to one API as one caller."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        transport: httpx2.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        attempts: int = ATTEMPTS,
-    ) -> None:
+    def __init__(self, connection: Connection, wire: Wire, *, attempts: int = ATTEMPTS) -> None:
         self.connection = connection
-        self.sleep = sleep
+        self.wire = wire
         self._attempts = attempts
-        headers = {"User-Agent": f"ratchet-sdk/{__version__}", "Accept": "application/json"}
-        if connection.token:
-            headers["Authorization"] = f"Bearer {connection.token}"
-        try:
-            base = httpx2.URL(connection.url)
-        except httpx2.InvalidURL as error:
-            raise RatchetError(f"{connection.url!r} is no URL: {error}") from error
-        if base.scheme not in ("http", "https") or not base.host:
-            raise RatchetError(
-                f"{connection.url!r} (from {connection.origin}) is not the address of an API.",
-                hint="It looks like http://127.0.0.1:8470 or https://ratchet.example.com",
-            )
-        self._http = httpx2.Client(
-            base_url=base,
-            headers=headers,
-            timeout=TIMEOUT,
-            transport=transport,
-            trust_env=base.host not in _LOOPBACK,  # a company's proxy cannot reach this machine's loopback
-        )
 
-    def close(self) -> None:
-        self._http.close()
+    async def sleep(self, seconds: float) -> None:
+        await self.wire.sleep(seconds)
 
-    def request(
+    async def request(
         self,
         method: str,
         url: str,
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        file: Path | None = None,
+        headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         repeatable: bool = True,
         timeout: float | None = None,
@@ -82,25 +62,42 @@ class Transport:
 
         Every POST carries an Idempotency-Key, so that a repetition starts nothing twice where the API knows the key. A
         request is repeated when it certainly was not done (connection refused, 429, 503), and, when `repeatable`, also
-        after a connection that broke before the answer.
+        after a connection that broke before the answer. `file` is sent as the body, in parts.
         """
-        headers = {}
+        every = dict(headers or {})
         if method == "POST":
-            headers["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
+            every["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
         query = {key: value for key, value in (params or {}).items() if value is not None}
-        request = self._http.build_request(
-            method,
-            url,
-            params=query or None,
-            json=json,
-            headers=headers,
-            timeout=TIMEOUT if timeout is None else timeout,
-        )
-        return self._send(request, repeatable=repeatable)
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            request = self.wire.http.build_request(
+                method,
+                url,
+                params=query or None,
+                json=json,
+                content=None if file is None else self.wire.file(file),
+                headers=every,
+                timeout=TIMEOUT if timeout is None else timeout,
+            )
+            try:
+                response = await self.wire.send(request)
+            except httpx2.TransportError as error:
+                never_arrived = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+                if last or not (repeatable or never_arrived):
+                    raise self._unreachable(request, error) from error
+                await self.sleep(backoff(attempt))
+                continue
+            if response.is_success:
+                return response
+            again = response.status_code in (REFUSED_STATUSES | GATEWAY_STATUSES if repeatable else REFUSED_STATUSES)
+            if last or not again:
+                raise error_of(response)
+            await self.sleep(retry_after(response) or backoff(attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def json(self, method: str, url: str, **options: Any) -> Any:
+    async def json(self, method: str, url: str, **options: Any) -> Any:
         """The decoded body of `request`; None when it is empty."""
-        response = self.request(method, url, **options)
+        response = await self.request(method, url, **options)
         if not response.content:
             return None
         try:
@@ -111,48 +108,48 @@ class Transport:
                 hint="Is this the address of a Ratchet API?",
             ) from error
 
-    def _send(self, request: httpx2.Request, *, repeatable: bool) -> httpx2.Response:
-        for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
-            try:
-                response = self._http.send(request)
-            except httpx2.TransportError as error:
-                never_arrived = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
-                if last or not (repeatable or never_arrived):
-                    raise self._unreachable(request, error) from error
-                self.sleep(backoff(attempt))
-                continue
-            if response.is_success:
-                return response
-            again = response.status_code in (REFUSED_STATUSES | GATEWAY_STATUSES if repeatable else REFUSED_STATUSES)
-            if last or not again:
-                raise error_of(response)
-            self.sleep(retry_after(response) or backoff(attempt))
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    @contextmanager
-    def events(self, url: str, *, last_event_id: str = "") -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+    @asynccontextmanager
+    async def events(
+        self, url: str, *, params: Mapping[str, Any] | None = None, last_event_id: str = ""
+    ) -> AsyncIterator[AsyncIterator[httpx2.ServerSentEvent]]:
         """One connection to an event stream. Failures of the connection are `ServerUnavailable`, on entry and between
         events alike."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
-        request = self._http.build_request("GET", url, headers=headers, timeout=STREAM_TIMEOUT)
+        async with self._open(url, params=params, headers=headers) as (request, response):
+            yield self._guarded(request, self.wire.events(response))
+
+    async def text(self, url: str, *, params: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
+        """A long text, in parts as they arrive."""
+        async with self._open(url, params=params, headers={"Accept": "text/plain"}) as (request, response):
+            async for part in self._guarded(request, self.wire.text(response)):
+                yield part
+
+    @asynccontextmanager
+    async def _open(
+        self, url: str, *, params: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> AsyncIterator[tuple[httpx2.Request, httpx2.Response]]:
+        query = {key: value for key, value in (params or {}).items() if value is not None}
+        request = self.wire.http.build_request(
+            "GET", url, params=query or None, headers=headers, timeout=STREAM_TIMEOUT
+        )
         try:
-            response = self._http.send(request, stream=True)
+            response = await self.wire.send(request, stream=True)
         except httpx2.TransportError as error:
             raise self._unreachable(request, error) from error
         try:
             if not response.is_success:
-                response.read()
+                await self.wire.read(response)
                 raise error_of(response)
-            yield self._read_events(request, response)
+            yield request, response
         finally:
-            response.close()
+            await self.wire.end(response)
 
-    def _read_events(self, request: httpx2.Request, response: httpx2.Response) -> Iterator[httpx2.ServerSentEvent]:
+    async def _guarded(self, request: httpx2.Request, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
         try:
-            yield from httpx2.EventSource(response)
+            async for item in items:
+                yield item
         except httpx2.SSEError as error:
             raise RatchetError(f"{request.url} is no event stream: {error}") from error
         except httpx2.TransportError as error:
@@ -168,6 +165,28 @@ class Transport:
             if local
             else f"Is the address right? It comes from {self.connection.origin}.",
         )
+
+
+def options_of(connection: Connection) -> dict[str, Any]:
+    """What the HTTP client of a wire to this API is made with. Raises `RatchetError` for what is no address."""
+    headers = {"User-Agent": f"ratchet-sdk/{__version__}", "Accept": "application/json"}
+    if connection.token:
+        headers["Authorization"] = f"Bearer {connection.token}"
+    try:
+        base = httpx2.URL(connection.url)
+    except httpx2.InvalidURL as error:
+        raise RatchetError(f"{connection.url!r} is no URL: {error}") from error
+    if base.scheme not in ("http", "https") or not base.host:
+        raise RatchetError(
+            f"{connection.url!r} (from {connection.origin}) is not the address of an API.",
+            hint="It looks like http://127.0.0.1:8470 or https://ratchet.example.com",
+        )
+    return {
+        "base_url": base,
+        "headers": headers,
+        "timeout": TIMEOUT,
+        "trust_env": base.host not in _LOOPBACK,  # a company's proxy cannot reach this machine's loopback
+    }
 
 
 def backoff(attempt: int) -> float:

@@ -40,6 +40,10 @@ class FakeApi:
         return next(body for sent, at, body in reversed(self.sent) if (sent, at) == (method, path))
 
 
+async def no_sleep(seconds: float) -> None:
+    pass
+
+
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
     for name in ("RATCHET_URL", "RATCHET_TOKEN", "RATCHET_TOKEN_FILE", "RATCHET_PROJECT", "RATCHET_DEBUG"):
@@ -49,7 +53,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
 
     def make(chosen: context.Options) -> Client:
         client = Client("http://ratchet.test", "secret", chosen.project, transport=httpx2.MockTransport(fake))
-        client._transport.sleep = lambda seconds: None
+        monkeypatch.setattr(client._transport.wire, "sleep", no_sleep)
         return client
 
     monkeypatch.setattr(context, "make_client", make)

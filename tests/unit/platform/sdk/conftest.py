@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,9 @@ def client(server: Server, slept: list[float], monkeypatch: pytest.MonkeyPatch) 
     for name in ("RATCHET_URL", "RATCHET_TOKEN", "RATCHET_TOKEN_FILE", "RATCHET_PROJECT"):
         monkeypatch.delenv(name, raising=False)
     made = Client("http://ratchet.test", "secret", transport=httpx2.MockTransport(server))
-    sleep: Callable[[float], None] = slept.append
-    made._transport.sleep = sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(made._transport.wire, "sleep", sleep)
     return made
