@@ -60,6 +60,8 @@ def _job(envelope: Envelope) -> Job:
         "sweep": ("sweep", "sweep"),
         "evaluate": ("evaluate", "evaluate"),
         "drift_check": ("monitoring.drift", "check"),
+        "batch_prediction": ("predict", "predict"),
+        "custom": ("custom", "run"),
     }[envelope.spec.kind]
     return cast(Job, getattr(import_module(f"ratchet_pipelines.{module}"), function))
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ratchet_pipelines.usercode import Code, Environment, Image, Word
+
 NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 """A DNS label: what Kubernetes, Ray and MLflow all accept as a name (1 to 63 characters)."""
 
@@ -207,7 +209,81 @@ class DriftCheck(Job):
     """Where the HTML report is written."""
 
 
-JobSpec = Annotated[Train | Sweep | Evaluate | DriftCheck, Field(discriminator="kind")]
+class ModelChoice(Spec):
+    """A version of a model of the job's own project: by its number, or by an alias."""
+
+    name: Name
+    version: int | None = Field(default=None, ge=1)
+    alias: Alias | None = None
+    """Looked up when the job starts: all of it is predicted with the version that the alias points to then."""
+
+    @model_validator(mode="after")
+    def _is_one_version(self) -> ModelChoice:
+        if (self.version is None) == (self.alias is None):
+            raise ValueError("give either a version or an alias")
+        return self
+
+
+class BatchPrediction(Job):
+    """Predict every row of a table, chunk by chunk, on all workers together.
+
+    Every column of the input is kept, the model's answers are put beside them. A chunk that is written is not predicted
+    again when the job is started anew. Logs `batch/rows`, `batch/seconds` and `batch/rows_per_second`.
+    """
+
+    kind: Literal["batch_prediction"] = "batch_prediction"
+    model: ModelChoice
+    input: Uri
+    """A table as in `Data.uri`. Parquet is read chunk by chunk, by the workers; anything else whole, by the driver."""
+    output: Annotated[str, Field(max_length=2048, pattern=r"^(file|s3|gs|abfs)://.")] | None = None
+    """The folder for the Parquet files, new or empty: `jobs/<job>/predictions` in the platform's storage by default."""
+    chunk_rows: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Rows that are predicted at once, and the rows of an output file."""
+    prefix: str = Field(default="", max_length=64)
+    """Put before the names of the model's answers, for inputs that have such columns already."""
+
+
+class Custom(Job):
+    """Run a program of the user's own, in a process of its own, on the cluster.
+
+    It finds `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` set, so that plain `mlflow.*` calls log into the job's run, and
+    `RATCHET_FOLDER`: the address of a folder that all attempts share. With one worker it holds that worker's CPUs, GPUs
+    and memory; with more it holds none itself, and starts its workers with Ray.
+    """
+
+    kind: Literal["custom"] = "custom"
+    code: Code
+    entrypoint: list[Word] = Field(min_length=1, max_length=1000)
+    """The program and its arguments, as they are: no shell is in between. `["python", "train.py", "--lr", "0.1"]`."""
+    working_dir: str = Field(default="", max_length=1024, pattern=r"^[^\x00]*$")
+    """Where it is started: a folder of the code, its root by default; in an image a full path."""
+    env: Environment = Field(default_factory=dict)
+    """Environment variables. Not for secrets: everybody who can see the job can see them."""
+    model: Name | None = None
+    """The registered model that the last model which it logs to its MLflow run becomes a version of."""
+
+    @field_validator("entrypoint")
+    @classmethod
+    def _names_a_program(cls, entrypoint: list[str]) -> list[str]:
+        if not entrypoint[0].strip():
+            raise ValueError("the first word is the program, and it is empty")
+        return entrypoint
+
+    @model_validator(mode="after")
+    def _starts_in_its_code(self) -> Custom:
+        parts = self.working_dir.split("/")
+        if isinstance(self.code, Image):
+            if self.working_dir and not self.working_dir.startswith("/"):
+                raise ValueError("the working_dir of an image is a full path, such as /app")
+        elif self.working_dir.startswith("/") or ".." in parts:
+            raise ValueError("working_dir is a folder of the code: no full path and no '..'")
+        return self
+
+
+JobSpec = Annotated[
+    Train | Sweep | Evaluate | DriftCheck | BatchPrediction | Custom,
+    Field(discriminator="kind"),
+]
 
 
 class Envelope(Spec):
@@ -255,6 +331,10 @@ class RunTag(StrEnum):
     """Set by a sweep: the MLflow run id of the best trial."""
     DRIFT = "ratchet.drift"
     """Set by a drift check: its verdict (`drift`, `no_drift`, `insufficient_data`)."""
+    PREDICTED_BY = "ratchet.predicted_by"
+    """Set by a batch prediction at its start: the version that it uses, `models:/<name>/<version>`."""
+    OUTPUT = "ratchet.output"
+    """Set by a batch prediction on success: the folder of its results."""
 
 
 class Variant(Spec):

@@ -143,7 +143,8 @@ def field_errors(error: ValidationError | RequestValidationError, prefix: Sequen
 
 def _location(loc: Sequence[str | int]) -> list[str | int]:
     """Without FastAPI's `body`, and without the tag that pydantic inserts for a discriminated union."""
-    tags = {"train", "sweep", "evaluate", "drift_check", "uniform", "choice"}
+    kinds = {"train", "sweep", "evaluate", "drift_check", "batch_prediction", "custom"}
+    tags = kinds | {"archive", "git", "image", "uniform", "choice"}
     parts = list(loc[1:]) if loc and loc[0] == "body" else list(loc)
     return [part for i, part in enumerate(parts) if not (part in tags and i + 1 < len(parts))]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ratchet.cli.files import Document
     from ratchet.sdk.client import Client
 
-JOB_KINDS = ("train", "sweep", "evaluate", "drift_check")
+JOB_KINDS = ("train", "sweep", "evaluate", "drift_check", "batch_prediction", "custom")
 SERVER_SCHEMAS = {
     "endpoint": "NewEndpoint",
     "abtest": "NewABTest",
@@ -39,8 +39,8 @@ def apply(
 ) -> None:
     """Do what a file says: run a job; create or change an endpoint, a test, a monitor or a pipeline.
 
-    `kind` says what it is: train, sweep, evaluate, drift_check, endpoint, abtest, monitor or pipeline. A file may hold
-    several, with `---` between them. What will be done is shown first.
+    `kind` says what it is: a job (train, sweep, evaluate, drift_check, batch_prediction, custom), an endpoint, an
+    abtest, a monitor or a pipeline. A file may hold several, with `---` between them. What will be done is shown first.
     """
     from ratchet.cli.context import client
     from ratchet.cli.files import read
@@ -192,6 +192,8 @@ def _job_schema(kind: str | None) -> dict[str, Any]:
         "sweep": spec.Sweep,
         "evaluate": spec.Evaluate,
         "drift_check": spec.DriftCheck,
+        "batch_prediction": spec.BatchPrediction,
+        "custom": spec.Custom,
     }
     adapter: TypeAdapter[Any] = TypeAdapter(spec.JobSpec if kind is None else models[kind])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **adapter.json_schema()}

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from ratchet.errors import FieldError, Invalid, field_errors
 from ratchet.jobs.tables import Cluster
 from ratchet_pipelines import catalog
-from ratchet_pipelines.spec import MAX_SPEC_BYTES, Choice, JobSpec, Sweep, Train, Uniform
+from ratchet_pipelines.spec import MAX_SPEC_BYTES, BatchPrediction, Choice, Custom, JobSpec, Sweep, Train, Uniform
 
+GANGS = Train | Sweep | BatchPrediction | Custom
+"""The kinds that take `resources`."""
 SAMPLED_WHOLE = "A parameter of whole numbers has no values between: list them with kind 'choice'."
 
 
@@ -32,7 +34,7 @@ def check(spec: JobSpec, cluster: Cluster | None) -> None:
 def demand(spec: JobSpec) -> tuple[float, float]:
     """(CPUs, GPUs) that a job holds at once. An evaluation or a drift check is one process."""
     match spec:
-        case Train():
+        case Train() | BatchPrediction() | Custom():
             return spec.resources.cpus, spec.resources.gpus
         case Sweep():
             return spec.resources.cpus * spec.concurrent_trials, spec.resources.gpus * spec.concurrent_trials
@@ -122,7 +124,7 @@ def _check_room(spec: JobSpec, cluster: Cluster) -> None:
     each, unit, wanted, there = short[0]
     most = int(there // each) if each else 0
     trials = spec.concurrent_trials if isinstance(spec, Sweep) else 1
-    who = f"{resources.workers} worker(s) of {each:g} {unit}(s)" if isinstance(spec, Train | Sweep) else "It"
+    who = f"{resources.workers} worker(s) of {each:g} {unit}(s)" if isinstance(spec, GANGS) else "It"
     if trials > 1:
         who = f"{trials} trials at once with {who}"
     if most < 1:

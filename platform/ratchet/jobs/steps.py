@@ -17,7 +17,7 @@ from ratchet.jobs.classify import Failure
 from ratchet.jobs.status import JobStatus, Reason
 from ratchet.logs import logger
 from ratchet.settings import Settings
-from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag, Sweep, Train
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, RunTag, Sweep, Train
 
 log = logger("jobs")
 
@@ -37,6 +37,8 @@ TOLD = {
     RunTag.GREATER_IS_BETTER: "greater_is_better",
     RunTag.BEST_TRIAL: "best_trial",
     RunTag.DRIFT: "drift",
+    RunTag.PREDICTED_BY: "predicted_by",
+    RunTag.OUTPUT: "output",
 }
 """The tags by which a job tells its result, and their names in `Job.result`."""
 
@@ -244,7 +246,7 @@ class Actor:
             return Refused(f"MLflow has no run {seen.run_id}: it was deleted before the job's result was read.")
         result = result_of(run)
         self._end_run(run, "FINISHED")
-        model = seen.spec.get("model") if seen.spec["kind"] in (KIND_TRAIN, KIND_SWEEP) else None
+        model = seen.spec.get("model") if seen.spec["kind"] in MAKE_MODELS else None
         if model is None:
             return Finished(result, finite(run.metrics))
         if RunTag.MODEL_URI not in run.tags:
@@ -299,7 +301,8 @@ class Actor:
             return ""
 
 
-KIND_TRAIN, KIND_SWEEP = Train.model_fields["kind"].default, Sweep.model_fields["kind"].default
+MAKE_MODELS = {kind.model_fields["kind"].default for kind in (Train, Sweep, Custom)}
+"""The kinds whose `model` is what their result becomes a version of."""
 VERSION_TAGS = (RunTag.DATA_HASH, RunTag.PRIMARY_METRIC, RunTag.GREATER_IS_BETTER)
 
 

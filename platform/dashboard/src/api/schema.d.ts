@@ -1061,6 +1061,19 @@ export interface components {
             /** To Version */
             to_version: number;
         };
+        /**
+         * Archive
+         * @description Code that was uploaded (`POST /projects/{project}/bundles`), by the SHA-256 of the archive.
+         */
+        Archive: {
+            /** Digest */
+            digest: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "archive";
+        };
         /** ArmCounts */
         ArmCounts: {
             /** Control */
@@ -1094,6 +1107,87 @@ export interface components {
             status: string;
             /** Submission Id */
             submission_id: string;
+        };
+        /**
+         * BatchPrediction
+         * @description Predict every row of a table, chunk by chunk, on all workers together.
+         *
+         *     Every column of the input is kept, the model's answers are put beside them. A chunk that is written is not predicted
+         *     again when the job is started anew. Logs `batch/rows`, `batch/seconds` and `batch/rows_per_second`.
+         */
+        BatchPrediction: {
+            /**
+             * Chunk Rows
+             * @description Rows that are predicted at once, and the rows of an output file.
+             * @default 10000
+             */
+            chunk_rows: number;
+            /**
+             * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
+             * @default 86400
+             */
+            deadline_s: number;
+            /**
+             * Input
+             * @description A table as in `Data.uri`. Parquet is read chunk by chunk, by the workers; anything else whole, by the driver.
+             */
+            input: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "batch_prediction";
+            /**
+             * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @default 3
+             */
+            max_attempts: number;
+            model: components["schemas"]["ModelChoice"];
+            /** Name */
+            name?: string | null;
+            /**
+             * Output
+             * @description The folder for the Parquet files, new or empty: `jobs/<job>/predictions` in the platform's storage by default.
+             */
+            output?: string | null;
+            /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
+            /**
+             * Prefix
+             * @description Put before the names of the model's answers, for inputs that have such columns already.
+             * @default
+             */
+            prefix: string;
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * @default {
+             *       "cpus_per_worker": 1,
+             *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
+             *       "workers": 1
+             *     }
+             */
+            resources: components["schemas"]["Resources"];
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
         };
         /** CheckView */
         CheckView: {
@@ -1163,6 +1257,90 @@ export interface components {
             memory_bytes: number;
             /** Status */
             status: string;
+        };
+        /**
+         * Custom
+         * @description Run a program of the user's own, in a process of its own, on the cluster.
+         *
+         *     It finds `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` set, so that plain `mlflow.*` calls log into the job's run, and
+         *     `RATCHET_FOLDER`: the address of a folder that all attempts share. With one worker it holds that worker's CPUs, GPUs
+         *     and memory; with more it holds none itself, and starts its workers with Ray.
+         */
+        Custom: {
+            /** Code */
+            code: components["schemas"]["Archive"] | components["schemas"]["Git"] | components["schemas"]["Image"];
+            /**
+             * Deadline S
+             * @description Seconds a job may run, over all its attempts, before it is stopped.
+             * @default 86400
+             */
+            deadline_s: number;
+            /**
+             * Entrypoint
+             * @description The program and its arguments, as they are: no shell is in between. `["python", "train.py", "--lr", "0.1"]`.
+             */
+            entrypoint: string[];
+            /**
+             * Env
+             * @description Environment variables. Not for secrets: everybody who can see the job can see them.
+             */
+            env?: {
+                [key: string]: string;
+            };
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "custom";
+            /**
+             * Max Attempts
+             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @default 3
+             */
+            max_attempts: number;
+            /**
+             * Model
+             * @description The registered model that the last model which it logs to its MLflow run becomes a version of.
+             */
+            model?: string | null;
+            /** Name */
+            name?: string | null;
+            /**
+             * Pending Deadline S
+             * @description Seconds it may wait in the queue before its first start; for ever when null.
+             */
+            pending_deadline_s?: number | null;
+            /**
+             * Preemptible
+             * @description Whether it may be stopped at a checkpoint, and queued again, when a job of higher priority needs its room.
+             * @default false
+             */
+            preemptible: boolean;
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * @default {
+             *       "cpus_per_worker": 1,
+             *       "gpus_per_worker": 0,
+             *       "memory_gib_per_worker": 0,
+             *       "workers": 1
+             *     }
+             */
+            resources: components["schemas"]["Resources"];
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Working Dir
+             * @description Where it is started: a folder of the code, its root by default; in an image a full path.
+             * @default
+             */
+            working_dir: string;
         };
         /**
          * Data
@@ -1490,6 +1668,43 @@ export interface components {
             /** Minimum */
             minimum?: number | null;
         };
+        /**
+         * Git
+         * @description Code from a Git repository at one commit. Submodules and large files (LFS) are not fetched.
+         */
+        Git: {
+            /**
+             * Commit
+             * @description In full: a branch or a tag would be other code tomorrow.
+             */
+            commit: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "git";
+            /**
+             * Url
+             * @description `https://` or `ssh://`, without a password. The keys of the cluster's nodes are used.
+             */
+            url: string;
+        };
+        /**
+         * Image
+         * @description Code in a container image, built on the image of the cluster's nodes: the same Ray, Python and Ratchet.
+         */
+        Image: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "image";
+            /**
+             * Uri
+             * @description `registry/name:tag` or, better, `registry/name@sha256:…`.
+             */
+            uri: string;
+        };
         /** Info */
         Info: {
             cluster: components["schemas"]["ClusterView"] | null;
@@ -1622,6 +1837,21 @@ export interface components {
         MetricsView: {
             /** Series */
             series: components["schemas"]["SeriesView"][];
+        };
+        /**
+         * ModelChoice
+         * @description A version of a model of the job's own project: by its number, or by an alias.
+         */
+        ModelChoice: {
+            /**
+             * Alias
+             * @description Looked up when the job starts: all of it is predicted with the version that the alias points to then.
+             */
+            alias?: string | null;
+            /** Name */
+            name: string;
+            /** Version */
+            version?: number | null;
         };
         /** ModelRef */
         ModelRef: {
@@ -3451,7 +3681,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"];
+                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
             };
         };
         responses: {
@@ -3714,7 +3944,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"];
+                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
             };
         };
         responses: {
