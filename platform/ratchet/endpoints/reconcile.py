@@ -55,7 +55,6 @@ class Found:
 class ServingReconciler(Reconciler[Serving, Seen, Found]):
     table = Serving
     workers = 1
-    lease_for = timedelta(seconds=75)
 
     def __init__(self, settings: Settings, clients: Clients, ingress: Ingress | None = None) -> None:
         self.settings = settings

@@ -31,8 +31,6 @@ MAX_BACKOFF_S = 30
 
 class JobReconciler(Reconciler[Job, Seen, Found]):
     table = Job
-    lease_for = timedelta(seconds=120)
-    """`start` may make seven calls of 5 s, and `finalize` nine."""
     workers = 8
 
     def __init__(self, settings: Settings, clients: Clients) -> None:
@@ -213,7 +211,6 @@ class ClusterReconciler(Reconciler[Cluster, str, ClusterInfo | EngineError]):
     """Looks every few seconds how large the cluster is: what admission counts with."""
 
     table = Cluster
-    lease_for = timedelta(seconds=20)
     workers = 1
 
     def __init__(self, clients: Clients) -> None:

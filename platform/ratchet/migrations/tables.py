@@ -11,6 +11,7 @@ from ratchet.models import tables as models
 from ratchet.monitors import tables as monitors
 from ratchet.pipelines import tables as pipelines
 from ratchet.projects import tables as projects
+from ratchet.reconciler import tables as reconcilers
 
-ALL = (auth, events, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines)
+ALL = (auth, events, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines, reconcilers)
 metadata = Base.metadata

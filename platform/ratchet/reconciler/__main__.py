@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from ratchet import db, logs
+from ratchet import db, exclusive, logs
 from ratchet.abtests.reconcile import ABTestReconciler
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
@@ -38,6 +39,14 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
 def main() -> None:
     settings = Settings()
     logs.configure(settings.log_format)
+    try:
+        with exclusive.hold(settings.database, "reconciler"):
+            run(settings)
+    except exclusive.TakenError as error:
+        sys.exit(str(error))
+
+
+def run(settings: Settings) -> None:
     engine = db.open_engine(settings.database)
     sessions: sessionmaker[Session] = db.session_factory(engine)
     assert tables.metadata.sorted_tables  # all of them are imported: a row refers to tables of other domains
@@ -46,7 +55,9 @@ def main() -> None:
         signal.signal(number, lambda *_: loop.stop())
     if engine.dialect.name == "sqlite":  # which takes one reconciler, and this is it
         loop.take_over()
-    logs.logger("reconciler").info("started", reconcilers=[each.name for each in loop.reconcilers])
+    logs.logger("reconciler").info(
+        "started", instance=loop.heartbeat.id, reconcilers=[each.name for each in loop.reconcilers]
+    )
     loop.run()
 
 

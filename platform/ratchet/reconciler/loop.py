@@ -1,6 +1,7 @@
 """Claim rows that are due, act on the world, record what was found: the loop under every reconciler.
 
-A claim is a lease with a fencing token. A step has three phases, and no outside call is made with a session open:
+A claim is a lease with a fencing token (`claims`). A step has three phases, and no outside call is made with a session
+open:
 
     load     what should be (short session)
     act      look at the world and do the one next thing (no session; may take seconds, may crash)
@@ -12,18 +13,22 @@ A step must be able to crash anywhere and be run again: it looks at what is, nev
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import or_, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import exists, literal, select, union_all, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.db import now, read_only
 from ratchet.logs import logger
+from ratchet.reconciler import claims
+from ratchet.reconciler.claims import LEASE, Claim, StaleClaimError
+from ratchet.reconciler.heartbeat import Heartbeat
 
 log = logger("reconciler")
 
@@ -31,9 +36,10 @@ Row = TypeVar("Row", bound=Any)
 Seen = TypeVar("Seen")
 Found = TypeVar("Found")
 
-
-class StaleClaimError(Exception):
-    """The lease was lost while acting: somebody else has the row now, and this result is dropped."""
+POLL_S = 0.1
+"""How often the database is asked, in one query for all reconcilers, what is due."""
+PAUSE_S = 1.0
+"""After the database failed."""
 
 
 class Reconciler(ABC, Generic[Row, Seen, Found]):
@@ -41,11 +47,10 @@ class Reconciler(ABC, Generic[Row, Seen, Found]):
 
     table: type[Row]
     """A mapped class with `Identified` and `Leased`."""
-    lease_for = timedelta(seconds=60)
-    """Longer than `act` can take with all its time-outs; after it another reconciler takes over."""
     workers = 4
     """Steps at once in this process."""
-    poll = timedelta(seconds=0.25)
+    lease_for = LEASE
+    """Renewed while the step acts: no step needs a longer one."""
     retry_after = timedelta(seconds=5)
     """How long a row rests after a step that raised: a step that always fails must not spin."""
 
@@ -68,48 +73,28 @@ class Reconciler(ABC, Generic[Row, Seen, Found]):
 
 def claim(session: Session, reconciler: Reconciler[Any, Any, Any], limit: int) -> list[tuple[str, int]]:
     """Take rows that are due and free, oldest first; returns (id, fencing token) of each."""
-    table, moment = reconciler.table, now(session)
-    free = or_(table.lease_until.is_(None), table.lease_until < moment)
-    query = select(table.id, table.lease).where(table.due_at <= moment, free).order_by(table.due_at).limit(limit)
-    taken = []
-    for row_id, lease in session.execute(query.with_for_update(skip_locked=True)).all():
-        won = session.execute(
-            update(table)
-            .where(table.id == row_id, table.lease == lease)
-            .values(lease=lease + 1, lease_until=moment + reconciler.lease_for, updated_at=table.updated_at)
-            .execution_options(synchronize_session=False)
-        )
-        if won.rowcount == 1:  # type: ignore[attr-defined]
-            taken.append((row_id, lease + 1))
-    session.commit()
-    return taken
+    return claims.take(session, reconciler.table, limit, reconciler.lease_for)
 
 
 def step(sessions: sessionmaker[Session], reconciler: Reconciler[Any, Any, Any], row_id: str, lease: int) -> None:
     """One look at one claimed row. Raises `StaleClaimError` when the claim was lost meanwhile."""
+    mine = Claim(reconciler.table, row_id, lease)
     with read_only(sessions) as session:
         row = session.get(reconciler.table, row_id)
         seen = reconciler.load(session, row) if row is not None else None
         due_before = row.due_at if row is not None else None
-    found = reconciler.act(seen) if seen is not None else None
+    found = None
+    if seen is not None:
+        with claims.acting(sessions, mine):
+            found = reconciler.act(seen)
     with sessions() as session:
-        # Fenced first: the row is locked by this update until the commit, so nobody can take it in between.
-        _release(session, reconciler.table, row_id, lease, due_before)
+        claims.release(session, mine, due_before)
         if seen is not None:
             row = session.get_one(reconciler.table, row_id)
             again = reconciler.record(session, row, seen, found)
             if again is not None and row.due_at is None:
                 row.due_at = now(session) + again
         session.commit()
-
-
-def _release(session: Session, table: Any, row_id: str, lease: int, due_before: datetime | None) -> None:
-    """Give the row back, due no more; unless somebody made it due anew while we acted: that stays."""
-    fenced = update(table).where(table.id == row_id, table.lease == lease).execution_options(synchronize_session=False)
-    if session.execute(fenced.values(lease_until=None, updated_at=table.updated_at)).rowcount != 1:  # type: ignore[attr-defined]
-        session.rollback()
-        raise StaleClaimError(f"{table.__tablename__} {row_id}: lease {lease} was lost")
-    session.execute(fenced.where(table.due_at == due_before).values(due_at=None, updated_at=table.updated_at))
 
 
 def make_due(session: Session, row: Any) -> None:
@@ -125,67 +110,116 @@ class Loop:
         self.sessions = sessions
         self.reconcilers = reconcilers
         self.stopping = threading.Event()
-        self.beats: dict[str, datetime] = {}
+        self.heartbeat = Heartbeat(sessions)
+        self._runners = [Runner(self, each) for each in reconcilers]
 
     def take_over(self) -> None:
-        """End every lease that is out: for the only reconciler of a database, those are of one that was killed.
-
-        The tokens rise, so that should another live after all, what it records is dropped.
-        """
+        """What the only reconciler of a database (SQLite) does at its start, so as not to wait for dead leases."""
         with self.sessions() as session:
-            for table in {reconciler.table for reconciler in self.reconcilers}:
-                leased = update(table).where(table.lease_until.is_not(None))
-                session.execute(leased.values(lease=table.lease + 1, lease_until=None, updated_at=table.updated_at))
+            claims.end_all(session, list({reconciler.table for reconciler in self.reconcilers}))
             session.commit()
 
     def run(self) -> None:
-        threads = [threading.Thread(target=self._run, args=[each], name=each.name) for each in self.reconcilers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        self.heartbeat.start()
+        for runner in self._runners:
+            runner.start()
+        try:
+            while not self.stopping.is_set():
+                due = self._due()
+                for runner in self._runners:
+                    if due is None or runner.reconciler.name in due:
+                        runner.wake.set()
+                self.stopping.wait(PAUSE_S if due is None else POLL_S)
+        finally:
+            self.stopping.set()
+            for runner in self._runners:
+                runner.wake.set()
+            for runner in self._runners:
+                runner.join()
+            self.heartbeat.stop()
 
     def stop(self) -> None:
         self.stopping.set()
 
-    def _run(self, reconciler: Reconciler[Any, Any, Any]) -> None:
-        with ThreadPoolExecutor(reconciler.workers, thread_name_prefix=reconciler.name) as pool:
-            while not self.stopping.is_set():
-                taken = self._claim(reconciler)
-                list(pool.map(lambda claimed: self._step(reconciler, *claimed), taken))
-                if not taken:
-                    self.stopping.wait(reconciler.poll.total_seconds())
-
-    def _claim(self, reconciler: Reconciler[Any, Any, Any]) -> list[tuple[str, int]]:
+    def _due(self) -> set[str] | None:
+        """Names of the reconcilers that have something to do; None when the database did not say."""
         try:
             with read_only(self.sessions) as session:  # most looks find nothing, and need no write lock
-                table, moment = reconciler.table, now(session)
-                if session.scalar(select(table.id).where(table.due_at <= moment).limit(1)) is None:
-                    return []
-            with self.sessions() as session:
-                return claim(session, reconciler, reconciler.workers)
-        except DBAPIError as error:
-            log.warning("claim_failed", reconciler=reconciler.name, error=str(error.orig))
-            self.stopping.wait(1)
-            return []
+                return set(session.scalars(_whose_turn(self.reconcilers, now(session))))
+        except SQLAlchemyError as error:
+            log.warning("poll_failed", error=str(getattr(error, "orig", error)))
+            return None
 
-    def _step(self, reconciler: Reconciler[Any, Any, Any], row_id: str, lease: int) -> None:
+
+def _whose_turn(reconcilers: Iterable[Reconciler[Any, Any, Any]], moment: Any) -> Any:
+    return union_all(
+        *(select(literal(each.name)).where(exists().where(claims.due(each.table, moment))) for each in reconcilers)
+    )
+
+
+class Runner(threading.Thread):
+    """One reconciler of a loop: claims as many rows as it has workers free, and goes on while there are any."""
+
+    def __init__(self, loop: Loop, reconciler: Reconciler[Any, Any, Any]) -> None:
+        super().__init__(name=reconciler.name)
+        self.loop = loop
+        self.reconciler = reconciler
+        self.wake = threading.Event()
+        """Something is due, or a worker came free."""
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
         try:
-            step(self.sessions, reconciler, row_id, lease)
-        except StaleClaimError as error:
-            log.info("stale_claim", reconciler=reconciler.name, row=row_id, error=str(error))
-        except Exception:
-            log.exception("step_failed", reconciler=reconciler.name, row=row_id)
-            self._postpone(reconciler, row_id, lease)
+            with ThreadPoolExecutor(self.reconciler.workers, thread_name_prefix=self.name) as pool:
+                while not self.loop.stopping.is_set():
+                    self.wake.wait()
+                    self.wake.clear()
+                    while taken := self._claim():
+                        for row_id, lease in taken:
+                            pool.submit(self._step, row_id, lease)
+        finally:  # a loop with one reconciler less would look alive: rather none, and a new start
+            self.loop.stop()
 
-    def _postpone(self, reconciler: Reconciler[Any, Any, Any], row_id: str, lease: int) -> None:
+    def _claim(self) -> list[tuple[str, int]]:
+        with self._lock:
+            free = self.reconciler.workers - self._busy
+        if not free or self.loop.stopping.is_set():
+            return []
+        try:
+            with self.loop.sessions() as session:
+                taken = claim(session, self.reconciler, free)
+        except SQLAlchemyError as error:
+            log.warning("claim_failed", reconciler=self.name, error=str(getattr(error, "orig", error)))
+            self.loop.stopping.wait(PAUSE_S)
+            return []
+        with self._lock:
+            self._busy += len(taken)
+        return taken
+
+    def _step(self, row_id: str, lease: int) -> None:
+        began = time.perf_counter()
+        try:
+            with self.loop.heartbeat.holding(Claim(self.reconciler.table, row_id, lease)):
+                step(self.loop.sessions, self.reconciler, row_id, lease)
+        except StaleClaimError as error:
+            log.info("stale_claim", reconciler=self.name, row=row_id, error=str(error))
+        except Exception:
+            log.exception("step_failed", reconciler=self.name, row=row_id, seconds=time.perf_counter() - began)
+            self._postpone(row_id, lease)
+        finally:
+            with self._lock:
+                self._busy -= 1
+            self.wake.set()
+
+    def _postpone(self, row_id: str, lease: int) -> None:
         """Give the row back for later. When even this fails the lease runs out by itself."""
-        table = reconciler.table
+        table = self.reconciler.table
         mine = update(table).where(table.id == row_id, table.lease == lease)
         try:
-            with self.sessions() as session:
-                due_at = now(session) + reconciler.retry_after
+            with self.loop.sessions() as session:
+                due_at = now(session) + self.reconciler.retry_after
                 session.execute(mine.values(lease_until=None, due_at=due_at, updated_at=table.updated_at))
                 session.commit()
-        except DBAPIError as error:
-            log.warning("postpone_failed", reconciler=reconciler.name, row=row_id, error=str(error.orig))
+        except SQLAlchemyError as error:
+            log.warning("postpone_failed", reconciler=self.name, row=row_id, error=str(getattr(error, "orig", error)))

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from ratchet.db import new_id, now
 from ratchet.monitors.status import MonitorStatus
 from ratchet.monitors.tables import Monitor
-from ratchet.reconciler.loop import Loop, Reconciler, StaleClaimError, claim, make_due, step
+from ratchet.reconciler import claims, heartbeat
+from ratchet.reconciler.claims import Claim, StaleClaimError
+from ratchet.reconciler.heartbeat import Heartbeat
+from ratchet.reconciler.loop import Loop, Reconciler, claim, make_due, step
 
 Sessions = sessionmaker[Session]
 
@@ -180,3 +183,110 @@ def test_the_only_reconciler_takes_over_at_once_and_the_one_before_records_nothi
     assert new > old
     with pytest.raises(StaleClaimError):
         step(sessions, before, row_id, old)
+
+
+def test_a_lease_is_kept_while_its_step_lasts_and_no_longer(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.0)
+    row_id = monitor(sessions)
+    reconciler = Touch()
+    reconciler.lease_for = timedelta(seconds=-1)
+    [(_, token)] = take(sessions, reconciler)
+    beating = Heartbeat(sessions)
+    with beating.holding(Claim(Monitor, row_id, token)):
+        beating.beat()
+        assert take(sessions, reconciler) == []
+    with sessions() as session:
+        session.get_one(Monitor, row_id).lease_until = now(session) - timedelta(seconds=1)
+        session.commit()
+    beating.beat()
+    assert take(sessions, reconciler) == [(row_id, token + 1)]
+
+
+def test_a_heartbeat_does_not_bring_a_lost_claim_back(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.0)
+    row_id = monitor(sessions)
+    stopped, other = Touch(), Touch()
+    stopped.lease_for = other.lease_for = timedelta(seconds=-1)
+    [(_, old)] = take(sessions, stopped)
+    [(_, new)] = take(sessions, other)
+    beating = Heartbeat(sessions)
+    with beating.holding(Claim(Monitor, row_id, old)):
+        beating.beat()
+    assert take(sessions, other) == [(row_id, new + 1)]
+
+
+def test_a_step_that_hangs_loses_its_lease_at_last(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.0)
+    monkeypatch.setattr(heartbeat, "LONGEST_STEP_S", 0.0)
+    row_id = monitor(sessions)
+    reconciler = Touch()
+    reconciler.lease_for = timedelta(seconds=-1)
+    [(_, token)] = take(sessions, reconciler)
+    beating = Heartbeat(sessions)
+    with beating.holding(Claim(Monitor, row_id, token)):
+        beating.beat()
+        assert take(sessions, reconciler) == [(row_id, token + 1)]
+
+
+def test_a_step_that_lost_its_claim_changes_nothing_outside(sessions: Sessions) -> None:
+    row_id = monitor(sessions)
+    done: list[str] = []
+
+    class Slow(Touch):
+        def act(self, seen: str) -> str:
+            claims.still_mine()
+            done.append("first")
+            with sessions() as session:  # meanwhile: the lease runs out, and another takes the row
+                session.get_one(Monitor, row_id).lease_until = now(session) - timedelta(seconds=1)
+                session.commit()
+            assert take(sessions, Touch()) == [(row_id, 2)]
+            claims.still_mine()
+            done.append("second")
+            return "acted"
+
+    slow = Slow()
+    with pytest.raises(StaleClaimError):
+        step(sessions, slow, *take(sessions, slow)[0])
+    assert done == ["first"]
+    claims.still_mine()  # outside of a step nobody is fenced
+
+
+def test_living_reconcilers_are_known_by_their_heartbeat(sessions: Sessions) -> None:
+    dead, alive = Heartbeat(sessions), Heartbeat(sessions)
+    dead.beat()
+    alive.beat()
+    alive.beat()
+    with sessions() as session:
+        session.get_one(heartbeat.Instance, dead.id).beat_at = now(session) - heartbeat.SILENT
+        session.commit()
+        assert [each.id for each in heartbeat.living(session)] == [alive.id]
+
+
+def test_a_slow_step_holds_up_no_other_row(sessions: Sessions) -> None:
+    """A free worker takes what is due, also while the others of its reconciler are at work."""
+
+    class OneSlow(Touch):
+        def act(self, seen: str) -> str:
+            if seen == slow_name:
+                assert others_done.wait(10)
+                loop.stop()
+            elif len(quick) == 2:
+                others_done.set()
+            else:
+                quick.append(seen)
+            return "acted"
+
+    slow_name = get(sessions, monitor(sessions)).name
+    others_done, quick = threading.Event(), list[str]()
+    reconciler = OneSlow()
+    reconciler.workers = 2
+    for _ in range(3):
+        monitor(sessions)
+    loop = Loop(sessions, [reconciler])
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert others_done.is_set()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
+from ratchet.db import UtcDateTime, db_now
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -9,8 +14,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    op.create_table(
+        "reconcilers",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), server_default=db_now(), nullable=False),
+        sa.Column("beat_at", UtcDateTime(), server_default=db_now(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reconcilers")),
+    )
+    with op.batch_alter_table("reconcilers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_reconcilers_beat_at"), ["beat_at"], unique=False)
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    op.drop_table("reconcilers")
