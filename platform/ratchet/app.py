@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.settings = settings
     app.state.engine = engine
     app.state.sessions = db.session_factory(engine)
+    app.state.read_sessions = db.session_factory(engine, readonly=True)
     app.state.clients = clients or connect(settings)
     errors.install(app)
     for router in ROUTERS:

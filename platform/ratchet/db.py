@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -128,9 +129,12 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def session_factory(engine: Engine) -> sessionmaker[Session]:
-    """Sessions that keep objects readable after the commit and flush only when told: no hidden queries."""
-    return sessionmaker(engine, expire_on_commit=False)
+def session_factory(engine: Engine, *, readonly: bool = False) -> sessionmaker[Session]:
+    """Sessions that keep objects readable after the commit and flush only when told: no hidden queries.
+
+    `readonly` ones take no write lock (SQLite): readers never wait for writers.
+    """
+    return sessionmaker(engine.execution_options(readonly=True) if readonly else engine, expire_on_commit=False)
 
 
 def upgrade(url: str) -> None:
@@ -159,15 +163,22 @@ def read_only(factory: sessionmaker[Session]) -> Iterator[Session]:
         yield session
 
 
-def _write_session(request: Request) -> Iterator[Session]:
-    with request.app.state.sessions() as session:
+async def _write_session(request: Request) -> AsyncIterator[Session]:
+    # Async, so that only what waits for the database takes a thread: the session itself connects when it is first used.
+    session: Session = request.app.state.sessions()
+    try:
         yield session
-        session.commit()
+        await run_in_threadpool(session.commit)
+    finally:
+        await run_in_threadpool(session.close)
 
 
-def _read_session(request: Request) -> Iterator[Session]:
-    with read_only(request.app.state.sessions) as session:
+async def _read_session(request: Request) -> AsyncIterator[Session]:
+    session: Session = request.app.state.read_sessions()
+    try:
         yield session
+    finally:
+        await run_in_threadpool(session.close)
 
 
 # `scope="function"`: committed before the answer is sent, so that nobody is told of a job that was not written.

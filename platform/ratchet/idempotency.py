@@ -37,7 +37,7 @@ class Idempotency:
         self,
         request: Request,
         response: Response,
-        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+        idempotency_key: str | None = None,
     ) -> None:
         self.response = response
         self.key = idempotency_key
@@ -72,7 +72,15 @@ class Idempotency:
             ) from error
 
 
-IdempotencyHeader = Annotated[Idempotency, Depends(Idempotency)]
+async def _idempotency(
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Idempotency:
+    return Idempotency(request, response, idempotency_key)
+
+
+IdempotencyHeader = Annotated[Idempotency, Depends(_idempotency)]
 
 
 def _hash(body: Any) -> str:

@@ -30,7 +30,6 @@ def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
     checks.check(spec, ensure_cluster(session))
     row = _draft(project, spec, actor)
     session.add(row)
-    session.flush()
     events.emit(
         session,
         project=project,
@@ -39,7 +38,7 @@ def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
         target=("job", row.id),
         after={"status": row.status, "kind": row.kind},
     )
-    session.refresh(row)
+    session.flush()
     return row
 
 
@@ -209,6 +208,7 @@ def _draft(project: str, spec: JobSpec, actor: str) -> Job:
         cpus=cpus,
         gpus=gpus,
         status=JobStatus.QUEUED.value,
+        attempts=[],
     )
 
 
