@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 
 from ratchet import __version__, auth, dashboard, db, errors, health, logs, middleware, mlflow_proxy
 from ratchet.abtests import routes as abtests
+from ratchet.audit import routes as audit
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints import routes as endpoints
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     abtests.router,
     monitors.router,
     pipelines.router,
+    audit.router,
 )
 
 

@@ -1,4 +1,7 @@
-"""The audit log: every change of state, who made it, and the state before and after. Append-only."""
+"""The audit log: every change of state, who made it, and the state before and after.
+
+The database refuses to change or delete an entry (triggers), and `ratchet.audit` shows whether somebody did.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,8 @@ class EventView(BaseModel):
 
     id: int
     at: datetime
+    project: str
+    """Empty for what belongs to none."""
     actor: str
     action: str
     target: EventTarget
@@ -55,6 +60,7 @@ class EventView(BaseModel):
         return cls(
             id=row.id,
             at=row.at,
+            project=row.project,
             actor=row.actor,
             action=row.action,
             target=EventTarget(kind=row.target_kind, id=row.target_id),

@@ -194,7 +194,15 @@ def test_the_command_line_over_the_real_api(client: Client, monkeypatch: pytest.
     submitted = run("train", "-d", "sklearn://breast_cancer", "-p", "epochs=2", "--json")
     assert submitted.exit_code == 0, submitted.output
     job = json.loads(submitted.stdout)["id"]
-    for command in ("jobs list", f"jobs get {job}", f"jobs why {job}", "info", "events", "recipes", "recipes tabular"):
+    for command in (
+        "jobs list",
+        f"jobs get {job}",
+        f"jobs why {job}",
+        "info",
+        "events list",
+        "recipes",
+        "recipes tabular",
+    ):
         result = run(*command.split())
         assert result.exit_code == 0, (command, result.output)
         assert result.stdout, command

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import events, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
 
@@ -19,7 +19,7 @@ projects = App("Projects: whose jobs, models and endpoints are whose.")
 def add_to(app: App) -> None:
     app.add_typer(projects, name="projects", rich_help_panel=PANEL)
     app.add_typer(tokens, name="tokens", rich_help_panel=PANEL)
-    app.add("events", "ratchet events", "ratchet events --action job.submitted", panel=PANEL)(events)
+    app.add_typer(events.app, name="events", rich_help_panel=PANEL)
     app.add("recipes", "ratchet recipes", "ratchet recipes tabular", panel="Train")(recipes)
 
 
@@ -86,26 +86,6 @@ def create_project(
     with client() as ratchet:
         made = ratchet.projects.create(name, description=description)
     output.emit(made, lambda: output.say(f"Created project {made.name}. Use it: export RATCHET_PROJECT={made.name}"))
-
-
-def events(
-    target: Annotated[str | None, typer.Option("--target", help="What happened to this alone (an id).")] = None,
-    action: Annotated[str | None, typer.Option("--action", help="Of this kind alone, such as job.submitted.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 50,
-) -> None:
-    """Show the audit log, newest first: who did what to what."""
-    from itertools import islice
-
-    with client() as ratchet:
-        found = list(islice(ratchet.events.list(target=target, action=action), limit))
-    output.emit(
-        found,
-        lambda: output.table(
-            ["AT", "WHO", "ACTION", "TARGET", "MESSAGE"],
-            ([one.at, one.actor, one.action, one.target.id if one.target else "", one.message] for one in found),
-            empty="Nothing has happened yet.",
-        ),
-    )
 
 
 def recipes(

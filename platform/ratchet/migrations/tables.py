@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ratchet import auth, events, idempotency
 from ratchet.abtests import tables as abtests
+from ratchet.audit import tables as audit
 from ratchet.db import Base
 from ratchet.endpoints import tables as endpoints
 from ratchet.jobs import tables as jobs
@@ -13,5 +14,7 @@ from ratchet.pipelines import tables as pipelines
 from ratchet.projects import tables as projects
 from ratchet.reconciler import tables as reconcilers
 
-ALL = (auth, events, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines, reconcilers)
+ALL = (
+    *(auth, events, audit, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines, reconcilers),
+)
 metadata = Base.metadata

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
 
-from ratchet import events
 from ratchet.auth import COOKIE, Admin, Reader, Writer, find_principal
 from ratchet.db import ReadSession, WriteSession
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import PageOf
 from ratchet.projects import service
 from ratchet.projects.schemas import Me, NewProject, NewSession, NewToken, ProjectView, TokenCreated, TokenView
 
@@ -65,22 +63,3 @@ def create_token(project: str, body: NewToken, principal: Writer, session: Write
 @router.delete("/projects/{project}/tokens/{token_id}", status_code=204)
 def revoke_token(project: str, token_id: str, principal: Writer, session: WriteSession) -> None:
     service.revoke_token(session, project, token_id, principal)
-
-
-@router.get("/projects/{project}/events")
-def list_events(
-    project: str,
-    principal: Reader,
-    session: ReadSession,
-    page: PageQuery,
-    target: str | None = None,
-    action: str | None = None,
-) -> PageOf[events.EventView]:
-    """The audit log, newest first; `target` is an id, `action` a verb such as `job.submitted`."""
-    query = select(events.Event).where(events.Event.project == project)
-    if target:
-        query = query.where(events.Event.target_id == target)
-    if action:
-        query = query.where(events.Event.action == action)
-    rows, following = page.take(session, query, events.Event.id)
-    return PageOf(items=[events.EventView.of(row) for row in rows], next_page_token=following)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet import db, exclusive, logs
 from ratchet.abtests.reconcile import ABTestReconciler
+from ratchet.audit.reconcile import EventSealer
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints.reconcile import ServingReconciler
@@ -33,6 +34,7 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
         CheckReconciler(settings, clients),
         PipelineReconciler(),
         PipelineRunReconciler(),
+        EventSealer(),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.modes import Mode, operation, stream
-from ratchet.sdk.resources import Event, Project, Token
+from ratchet.sdk.resources import Event, Project, Token, Verification
 
 
 class Projects(Scope[Mode]):
@@ -47,3 +47,26 @@ class Events(Scope[Mode]):
     def list(self, /, **filters: Any) -> AsyncIterator[Event]:
         """The project's audit log, newest first."""
         return self._pages(Event, self._address("events"), filters)
+
+    @stream
+    def list_all(self, /, **filters: Any) -> AsyncIterator[Event]:
+        """The audit log of all projects, newest first."""
+        return self._pages(Event, self._global("events"), filters)
+
+    @operation
+    async def verify(self, anchor: str = "") -> Verification:
+        """Checks the whole chain of hashes over the audit log, and that it still has the `anchor` of an earlier check.
+
+        The answer names the first entry at which the chain does not hold; its own `anchor` is to be kept elsewhere.
+        """
+        address = self._global("events:verify")
+        if anchor:
+            kept = await self._get(Verification, address, {"after": anchor, "limit": 1})
+            if not kept.ok:
+                return kept
+        checked = backdated = 0
+        found = Verification(ok=True)
+        while found.ok and not found.complete:
+            found = await self._get(Verification, address, {"after": found.anchor or None})
+            checked, backdated = checked + found.checked, backdated + found.backdated
+        return found.model_copy(update={"checked": checked, "backdated": backdated})

@@ -4,6 +4,49 @@
  */
 
 export interface paths {
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Events
+         * @description The audit log of all projects, newest first.
+         */
+        get: operations["list_all_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events:verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Events
+         * @description Check a stretch of the chain of hashes over the audit log, and name the first entry at which it does not hold.
+         *
+         *     Call it with the `anchor` of each answer until it is `complete`. An anchor that was kept elsewhere also shows
+         *     whether the end of the log was cut off and the chain made anew.
+         */
+        get: operations["verify_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/info": {
         parameters: {
             query?: never;
@@ -1189,6 +1232,23 @@ export interface components {
              */
             seed: number;
         };
+        /**
+         * BreakView
+         * @description The first entry at which the chain does not hold.
+         */
+        BreakView: {
+            /** Event Id */
+            event_id: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "altered" | "deleted" | "inserted" | "unsealed" | "truncated" | "anchor";
+            /** Message */
+            message: string;
+            /** Seq */
+            seq: number;
+        };
         /** CheckView */
         CheckView: {
             /**
@@ -1636,6 +1696,8 @@ export interface components {
             id: number;
             /** Message */
             message: string;
+            /** Project */
+            project: string;
             target: components["schemas"]["EventTarget"];
         };
         /**
@@ -2921,6 +2983,25 @@ export interface components {
             weight: number;
         };
         /**
+         * VerificationView
+         * @description What was found on one stretch of the chain.
+         */
+        VerificationView: {
+            /** Anchor */
+            anchor: string;
+            /** Backdated */
+            backdated: number;
+            broken: components["schemas"]["BreakView"] | null;
+            /** Checked */
+            checked: number;
+            /** Complete */
+            complete: boolean;
+            /** Ok */
+            ok: boolean;
+            /** Pending */
+            pending: number;
+        };
+        /**
          * VersionView
          * @description A version of a model, as MLflow has it.
          */
@@ -2965,6 +3046,74 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_all_events: {
+        parameters: {
+            query?: {
+                target?: string | null;
+                action?: string | null;
+                /** @description At most 1000. */
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOf_EventView_"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verify_events: {
+        parameters: {
+            query?: {
+                /** @description An anchor, `<seq>:<hash>`. */
+                after?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     info: {
         parameters: {
             query?: never;

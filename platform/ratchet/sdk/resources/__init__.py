@@ -7,7 +7,19 @@ A field that this version does not know is kept, so that a newer server's answer
 from ratchet.sdk.resources.base import Resource
 from ratchet.sdk.resources.jobs import Attempt, Job, LogPart, ModelRef, Plan, Point, Series, Trial, Waiting
 from ratchet.sdk.resources.models import AliasMove, Evidence, Model, Promotion, Rule, Version
-from ratchet.sdk.resources.platform import Cluster, Event, Info, Me, Project, Recipe, Target, Token, Urls
+from ratchet.sdk.resources.platform import (
+    Break,
+    Cluster,
+    Event,
+    Info,
+    Me,
+    Project,
+    Recipe,
+    Target,
+    Token,
+    Urls,
+    Verification,
+)
 from ratchet.sdk.resources.serving import Endpoint, EndpointVariant, OutcomesReceipt, Prediction, TrafficPoint
 from ratchet.sdk.resources.watch import (
     ABTest,
@@ -27,6 +39,7 @@ __all__ = [
     "Alert",
     "AliasMove",
     "Attempt",
+    "Break",
     "Check",
     "Cluster",
     "Endpoint",
@@ -61,6 +74,7 @@ __all__ = [
     "Trial",
     "Trigger",
     "Urls",
+    "Verification",
     "Version",
     "Waiting",
 ]

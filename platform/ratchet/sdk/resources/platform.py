@@ -73,9 +73,36 @@ class Event(Resource):
 
     id: str | int
     at: datetime | None = None
+    project: str = ""
     actor: str = ""
     action: str = ""
     target: Target | None = None
     before: Any = None
     after: Any = None
     message: str | None = None
+
+
+class Break(Resource):
+    """The first entry of the audit log at which the chain of hashes does not hold."""
+
+    kind: str = ""
+    """altered | deleted | inserted | unsealed | truncated | anchor"""
+    seq: int = 0
+    event_id: int | None = None
+    message: str = ""
+
+
+class Verification(Resource):
+    """What a check of the audit log found."""
+
+    ok: bool = False
+    broken: Break | None = None
+    checked: int = 0
+    """Links of the chain that hold."""
+    anchor: str = ""
+    """The last of them: keep it where the platform can't write, and give it to the next check."""
+    complete: bool = False
+    pending: int = 0
+    """Events that are not sealed yet."""
+    backdated: int = 0
+    """Entries whose time lies more than ten minutes before that of one sealed earlier."""

@@ -255,7 +255,7 @@ class World:
         self.clients.mlflow.set_alias(MODEL, CHAMPION, 1)
         first = NewVariant(name="first", model="cancer", version=1)
         with self.sessions() as session:
-            for table in (PipelineStep, PipelineRun, Pipeline, ABTest, Job, events.Event, AliasMove, Endpoint):
+            for table in (PipelineStep, PipelineRun, Pipeline, ABTest, Job, AliasMove, Endpoint):
                 session.execute(delete(table))
             jobs.ensure_cluster(session)
             endpoints.create(session, PROJECT, NewEndpoint(name="cancer", variants=[first]), "ann")
