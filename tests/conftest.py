@@ -13,10 +13,12 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
+from tests.accounts import token_of
 
-from ratchet import auth, db
+from ratchet import db
 from ratchet.app import create_app
 from ratchet.clients.fakes import FakeClients, fake_clients
+from ratchet.identity.roles import Role, Scope
 from ratchet.projects.service import ensure_default
 from ratchet.projects.tables import Project
 from ratchet.settings import Settings
@@ -87,6 +89,19 @@ def sessions(database: str) -> Iterator[sessionmaker[Session]]:
     engine.dispose()
 
 
+CALLERS: list[tuple[str, str, Role | None, Scope]] = [
+    ("admin", "default", None, Scope.ADMIN),
+    ("project_admin", "default", Role.ADMIN, Scope.ADMIN),
+    ("editor", "default", Role.EDITOR, Scope.ADMIN),
+    ("viewer", "default", Role.VIEWER, Scope.ADMIN),
+    ("writer", "default", Role.EDITOR, Scope.WRITE),
+    ("reader", "default", Role.EDITOR, Scope.READ),
+    ("predictor", "default", Role.EDITOR, Scope.PREDICT),
+    ("stranger", "other", Role.ADMIN, Scope.ADMIN),
+]
+"""Who, in which project, as what (None: an administrator of the platform), with which scope."""
+
+
 @dataclass
 class Api:
     """The API in this process over fakes, and a client of each kind of caller."""
@@ -111,14 +126,8 @@ def api(sqlite_database: str, tmp_path: Path) -> Iterator[Api]:
         with app.state.sessions() as session:
             session.add(Project(name="other"))
             session.flush()
-            for who, project, scope in [
-                ("admin", None, auth.Scope.ADMIN),
-                ("writer", "default", auth.Scope.WRITE),
-                ("reader", "default", auth.Scope.READ),
-                ("predictor", "default", auth.Scope.PREDICT),
-                ("stranger", "other", auth.Scope.WRITE),
-            ]:
-                _, tokens[who] = auth.create_token(session, project=project, name=who, scope=scope, actor="test")
+            for who, project, role, scope in CALLERS:
+                _, tokens[who] = token_of(session, who, project=project, role=role, scope=scope)
             session.commit()
         yield Api(http, app.state.sessions, clients, settings, tokens)
 

@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
 
 from ratchet import __version__, auth, dashboard, db, errors, health, logs, middleware, mlflow_proxy
 from ratchet.abtests import routes as abtests
@@ -21,6 +24,9 @@ from ratchet.audit import routes as audit
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints import routes as endpoints
+from ratchet.identity import routes as identity
+from ratchet.identity import tokens
+from ratchet.identity.principals import Principals
 from ratchet.jobs import routes as jobs
 from ratchet.jobs.service import ensure_cluster
 from ratchet.models import routes as models
@@ -31,6 +37,7 @@ from ratchet.projects.service import ensure_default
 from ratchet.settings import Settings
 
 ROUTERS: tuple[APIRouter, ...] = (
+    identity.router,
     projects.router,
     jobs.router,
     models.router,
@@ -40,6 +47,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     pipelines.router,
     audit.router,
 )
+
+NOTE_EVERY_S = 60.0
 
 
 def create_app(settings: Settings | None = None, clients: Clients | None = None) -> FastAPI:
@@ -60,6 +69,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.engine = engine
     app.state.sessions = db.session_factory(engine)
     app.state.read_sessions = db.session_factory(engine, readonly=True)
+    app.state.principals = Principals(app.state.sessions)
     app.state.clients = clients or connect(settings)
     errors.install(app)
     for router in ROUTERS:
@@ -79,11 +89,32 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         ensure_default(session)
         ensure_cluster(session)
         if settings.bootstrap_token_file is not None:
-            auth.bootstrap(session, settings.bootstrap_token_file.read_text().strip())
+            tokens.bootstrap(session, settings.bootstrap_token_file.read_text().strip())
         session.commit()
-    async with mlflow_proxy.upstream(app):
+    async with mlflow_proxy.upstream(app), _notes_of_use(app.state.principals):
         yield
     app.state.engine.dispose()
+
+
+@asynccontextmanager
+async def _notes_of_use(principals: Principals) -> AsyncIterator[None]:
+    """Writes down once a minute, and at the end, which tokens were used."""
+
+    async def note() -> None:
+        while True:
+            await asyncio.sleep(NOTE_EVERY_S)
+            try:
+                await run_in_threadpool(principals.note_use)
+            except DBAPIError as error:  # of no weight: the next minute's uses are noted again
+                logs.logger("app").warning("use_not_noted", error=str(error.orig))
+
+    task = asyncio.create_task(note())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(DBAPIError):
+            await run_in_threadpool(principals.note_use)
 
 
 def _operation_id(route: APIRoute) -> str:

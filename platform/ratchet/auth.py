@@ -1,192 +1,155 @@
-"""Who asks, and what they may do.
+"""Who sends a request, and whether they may: a route asks with `Reader`, `Writer`, `Admin` or `PlatformAdmin`.
 
-A token is 256 random bits, shown once, kept as its SHA-256. Scopes are ordered: admin > write > read; `predict` lets a
-token ask an endpoint for predictions and nothing else (admin and write tokens may do so too). People's browsers hold a
-token in an HttpOnly cookie, and then every change must come from a page of our own origin.
+Programs send a token. A browser sends the secret of its session in an HttpOnly cookie, and then every change must come
+from a page of our own origin. See `ratchet.identity` for accounts, roles and tokens.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
-from sqlalchemy import ColumnElement, ForeignKey, or_, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ratchet import events
-from ratchet.db import Base, Identified, db_now, new_id, read_only
-from ratchet.errors import Forbidden, NotFound, Unauthorized
+from ratchet.errors import Forbidden, NotFound, RatchetError, Unauthorized
+from ratchet.identity.principals import Principal, Principals
+from ratchet.identity.roles import Role
+from ratchet.identity.tokens import SESSION_FOR, SESSION_PREFIX
 
 COOKIE = "ratchet_session"
-TOKEN_PREFIX = "rt_"  # noqa: S105
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
-class Scope(StrEnum):
-    ADMIN = "admin"
-    """Everything, in every project."""
-    WRITE = "write"
-    READ = "read"
-    PREDICT = "predict"
-
-    def includes(self, other: Scope) -> bool:
-        order = {Scope.ADMIN: 3, Scope.WRITE: 2, Scope.READ: 1, Scope.PREDICT: 0}
-        if other is Scope.PREDICT:
-            return self is not Scope.READ
-        return self is not Scope.PREDICT and order[self] >= order[other]
-
-
-class Token(Identified, Base):
-    __tablename__ = "tokens"
-
-    project: Mapped[str | None] = mapped_column(ForeignKey("projects.name"), index=True)
-    """The only project it opens; every project when null (administrators)."""
-    name: Mapped[str]
-    scope: Mapped[str]
-    hash: Mapped[str] = mapped_column(unique=True)
-    prefix: Mapped[str]
-    """The first characters, by which a person recognises it in a list."""
-    expires_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-
-
-@dataclass(frozen=True)
-class Principal:
-    actor: str
-    scope: Scope
-    project: str | None
-    token_id: str
-
-    def may(self, scope: Scope, project: str | None) -> bool:
-        return self.scope.includes(scope) and (self.project is None or self.project == project)
-
-
-def token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def create_token(
-    session: Session, *, project: str | None, name: str, scope: Scope, actor: str, expires_at: datetime | None = None
-) -> tuple[Token, str]:
-    """A new token: its row, and the secret, which is to be had this once."""
-    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    row = _register(session, secret, project=project, name=name, scope=scope, expires_at=expires_at)
-    events.emit(
-        session,
-        project=project or "",
-        actor=actor,
-        action="token.created",
-        target=("token", row.id),
-        after={"name": name, "scope": scope.value},
-    )
-    return row, secret
-
-
-def bootstrap(session: Session, secret: str) -> None:
-    """Register the first administrator's token, made by whoever starts the platform; nothing when it is known."""
-    if len(secret) < 40 or not secret.startswith(TOKEN_PREFIX):
-        raise ValueError(f"the bootstrap token must begin with {TOKEN_PREFIX!r} and have at least 40 characters")
-    if session.scalar(select(Token.id).where(Token.hash == token_hash(secret))) is None:
-        _register(session, secret, project=None, name="admin", scope=Scope.ADMIN, expires_at=None)
-
-
-def predict_token_hashes(session: Session, project: str) -> list[str]:
-    """SHA-256 of every token that may ask the project's endpoints for predictions, sorted."""
-    scopes = [scope.value for scope in Scope if scope.includes(Scope.PREDICT)]
-    of_project = or_(Token.project == project, Token.project.is_(None))
-    query = select(Token.hash).where(_alive(), of_project, Token.scope.in_(scopes)).order_by(Token.hash)
-    return list(session.scalars(query))
-
-
-def find_principal(session: Session, secret: str) -> Principal:
-    # The lookup is by the hash of 256 random bits: its timing tells nothing of the secret.
-    row = session.scalar(select(Token).where(Token.hash == token_hash(secret), _alive()))
-    if row is None:
-        raise Unauthorized(
-            "The token is not known, has expired or was revoked.", hint="`ratchet config` shows where yours is kept."
-        )
-    return Principal(actor=row.name, scope=Scope(row.scope), project=row.project, token_id=row.id)
-
-
-def authenticate(request: Request) -> Principal:
+async def authenticate(request: Request) -> Principal:
     """The principal of a request, by bearer token or session cookie."""
+    secret = _secret(request)
+    return _principals(request).known(secret) or await _look_up(request, secret)
+
+
+def of_token(request: Request, token: str) -> Principal:
+    """Whose a token is, asked of the database; `Unauthorized` when it is nobody's."""
+    return _principals(request).look_up(token, None)
+
+
+def _require(role: Role, *, platform: bool = False) -> Callable[[Request], Awaitable[Principal]]:
+    async def allowed(request: Request) -> Principal:
+        secret = _secret(request)
+        principal = _principals(request).known(secret)
+        refusal = None if principal is None else _refusal(request, principal, role, platform)
+        if principal is None or refusal is not None:
+            # What is remembered may be older than the role: nobody is refused by memory alone.
+            principal = await _look_up(request, secret)
+            refusal = _refusal(request, principal, role, platform)
+        if refusal is not None:
+            raise refusal
+        request.state.principal = principal
+        return principal
+
+    return allowed
+
+
+async def _look_up(request: Request, secret: str) -> Principal:
+    return await run_in_threadpool(_principals(request).look_up, secret, request.path_params.get("project"))
+
+
+def _principals(request: Request) -> Principals:
+    principals: Principals = request.app.state.principals
+    return principals
+
+
+def _refusal(request: Request, principal: Principal, role: Role, platform: bool) -> RatchetError | None:
+    limit = principal.scope.role
+    if limit is None:
+        return Forbidden(
+            f"A token of scope {principal.scope.value!r} asks endpoints for predictions, and nothing else."
+        )
+    project = request.path_params.get("project")
+    if project is None:
+        if (platform or role is Role.ADMIN) and not principal.is_platform_admin:
+            return Forbidden("This needs a platform administrator, with a token of scope 'admin'.")
+        if not limit.includes(role):
+            return Forbidden(f"A token of scope {principal.scope.value!r} does not reach this.")
+        return None
+    mine = principal.role_in(project)
+    if mine is None or (principal.platform_admin and not _principals(request).exists(project)):
+        # Not 403: whether another tenant's project exists is nobody's business.
+        return NotFound(f"There is no project {project[:80]!r}.", hint="`ratchet projects list` shows yours.")
+    if platform and not principal.is_platform_admin:
+        return Forbidden("This needs a platform administrator, with a token of scope 'admin'.")
+    if not mine.includes(role):
+        return Forbidden(
+            f"This needs the role {role.value!r} in the project; here you are {mine.value!r}.",
+            hint="Either the role in the project or the token's scope is too narrow: `ratchet info` shows both.",
+        )
+    return None
+
+
+def _secret(request: Request) -> str:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        secret = request.cookies.get(COOKIE, "")
-        if secret and request.method not in SAFE_METHODS:
-            _require_same_origin(request)
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    secret = cookie_of(request)
     if not secret:
         raise Unauthorized(
             "This needs a token.",
             hint="Send `Authorization: Bearer <token>`; `ratchet config` shows yours.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    with read_only(request.app.state.sessions) as session:
-        return find_principal(session, secret.strip())
+    if request.method not in SAFE_METHODS:
+        require_same_origin(request)
+    return secret
 
 
-def _require(scope: Scope) -> Callable[[Request], Principal]:
-    def allowed(request: Request) -> Principal:
-        principal = authenticate(request)
-        project = request.path_params.get("project")
-        if principal.project is not None and project is not None and principal.project != project:
-            # Not 403: whether another tenant's project exists is nobody's business.
-            raise NotFound(f"There is no project {project!r}.")
-        if not principal.scope.includes(scope):
-            raise Forbidden(f"This needs the scope {scope.value!r}; this token has {principal.scope.value!r}.")
-        if project is not None:
-            _require_project(request, project)
-        return principal
-
-    return allowed
+# -- the browser's cookie
 
 
-def _require_project(request: Request, project: str) -> None:
-    from ratchet.projects.tables import Project  # projects needs Principal: the one cycle, broken here
-
-    with read_only(request.app.state.sessions) as session:
-        if session.scalar(select(Project.name).where(Project.name == project)) is None:
-            raise NotFound(f"There is no project {project!r}.", hint="`ratchet projects` lists yours.")
+def cookie_name(request: Request) -> str:
+    """With TLS it has the prefix by which a browser takes it from this very host alone (RFC 6265bis, 4.1.3.2)."""
+    return f"__Host-{COOKIE}" if request.app.state.settings.secure_cookies else COOKIE
 
 
-def _require_same_origin(request: Request) -> None:
+def cookie_of(request: Request) -> str:
+    """The session's secret; empty without one. Only what was made for a cookie is taken from one."""
+    secret = request.cookies.get(cookie_name(request), "")
+    return secret if secret.startswith(SESSION_PREFIX) else ""
+
+
+def set_cookie(request: Request, response: Response, secret: str) -> None:
+    # Lax, not Strict: a person who comes back from the OpenID provider, or by a link, is signed in.
+    response.set_cookie(
+        cookie_name(request),
+        secret,
+        max_age=int(SESSION_FOR.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=request.app.state.settings.secure_cookies,
+        path="/",
+    )
+
+
+def clear_cookie(request: Request, response: Response) -> None:
+    secure = request.app.state.settings.secure_cookies
+    response.delete_cookie(cookie_name(request), path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def require_same_origin(request: Request) -> None:
     """A cookie is sent by the browser whoever asks: only a page of this address may use it to change something."""
-    origin = request.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc != request.headers.get("host"):
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
+    if origin is None or urlsplit(origin).netloc != request.headers.get("host") or site != "same-origin":
         raise Forbidden("The request did not come from a page of this address.", code="cross_origin")
 
 
-def _register(
-    session: Session, secret: str, *, project: str | None, name: str, scope: Scope, expires_at: datetime | None
-) -> Token:
-    row = Token(
-        id=new_id("tok"),
-        project=project,
-        name=name,
-        scope=scope.value,
-        hash=token_hash(secret),
-        prefix=secret[:8],
-        expires_at=expires_at,
-    )
-    session.add(row)
-    session.flush()
-    return row
-
-
-def _alive() -> ColumnElement[bool]:
-    return Token.revoked_at.is_(None) & or_(Token.expires_at.is_(None), Token.expires_at > db_now())
-
-
 _bearer = Depends(HTTPBearer(auto_error=False, description="A token of `ratchet tokens create`."))
-Reader = Annotated[Principal, Depends(_require(Scope.READ))]
-Writer = Annotated[Principal, Depends(_require(Scope.WRITE))]
-Admin = Annotated[Principal, Depends(_require(Scope.ADMIN))]
+Reader = Annotated[Principal, Depends(_require(Role.VIEWER))]
+"""A viewer of the path's project; without a project in the path, whoever is signed in."""
+Writer = Annotated[Principal, Depends(_require(Role.EDITOR))]
+"""An editor of the path's project; without one, whoever is signed in with more than a token to read."""
+Admin = Annotated[Principal, Depends(_require(Role.ADMIN))]
+"""An administrator of the path's project; without one, of the platform."""
+PlatformAdmin = Annotated[Principal, Depends(_require(Role.ADMIN, platform=True))]
 bearer_security = [_bearer]
+
+__all__ = ["Admin", "PlatformAdmin", "Principal", "Reader", "Writer", "authenticate"]

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 import httpx2
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ratchet.auth import Principal, Scope, authenticate
+from ratchet.auth import Principal, authenticate
 from ratchet.errors import Forbidden, Unavailable
+from ratchet.identity.roles import Scope
 
 router = APIRouter()
 
@@ -56,7 +56,7 @@ def add_slash() -> RedirectResponse:
     "/mlflow/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
 )
 async def forward(path: str, request: Request) -> Response:
-    principal = await run_in_threadpool(authenticate, request)
+    principal = await authenticate(request)
     _check(principal, request.method, path)
     client: httpx2.AsyncClient = request.app.state.mlflow_upstream
     headers = {name: value for name, value in request.headers.items() if name not in NOT_FORWARDED}
@@ -86,8 +86,8 @@ def _check(principal: Principal, method: str, path: str) -> None:
     reads = method in {"GET", "HEAD"} or path.rstrip("/").endswith(("search", "get-history-bulk-interval", "graphql"))
     if not principal.scope.includes(Scope.READ if reads else Scope.WRITE):
         raise Forbidden(f"The scope {principal.scope.value!r} does not allow {method} /mlflow/{path[:100]}.")
-    if principal.project is not None:
+    if not principal.platform_admin or principal.project is not None:
         raise Forbidden(
-            "MLflow shows all projects, and this token is limited to one.",
+            "MLflow shows all projects, and this token does not open all.",
             hint="Use the project's jobs and models through /api/v1, or an administrator's token.",
         )

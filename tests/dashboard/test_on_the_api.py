@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Page, expect
+from tests.accounts import token_of
 
-from ratchet import auth
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
+from ratchet.identity.roles import Role, Scope
 from ratchet.settings import Settings
 
 pytestmark = pytest.mark.real
@@ -46,9 +47,7 @@ def server(built: None, sqlite_database: str, tmp_path: Path) -> Iterator[Server
         thread.start()
         assert started.wait(30)
         with app.state.sessions() as session:
-            _, token = auth.create_token(
-                session, project="default", name="writer", scope=auth.Scope.WRITE, actor="test"
-            )
+            _, token = token_of(session, "writer", role=Role.EDITOR, scope=Scope.WRITE)
             session.commit()
         yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", token)
         runner.should_exit = True

@@ -11,16 +11,18 @@ import httpx2
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
+from tests.accounts import token_of
 from tests.integration.private_ray import await_value, private_ray
 from tests.integration.test_serving import Threshold, register
 
-from ratchet import auth, db
+from ratchet import db
 from ratchet.clients.fakes import fake_clients
 from ratchet.clients.ray_serve import RayServeClient
 from ratchet.endpoints import service
 from ratchet.endpoints.reconcile import ServingReconciler
 from ratchet.endpoints.schemas import NewEndpoint, NewVariant
 from ratchet.endpoints.tables import Endpoint
+from ratchet.identity.roles import Role, Scope
 from ratchet.projects.service import ensure_default
 from ratchet.reconciler.loop import claim, step
 from ratchet.settings import Settings
@@ -84,7 +86,7 @@ def platform(tmp_path: Path, sqlite_database: str) -> Iterator[Platform]:
     sessions = db.session_factory(engine)
     with sessions() as session:
         ensure_default(session)
-        _, token = auth.create_token(session, project="default", name="caller", scope=auth.Scope.PREDICT, actor="test")
+        _, token = token_of(session, "caller", role=Role.VIEWER, scope=Scope.PREDICT)
         service.make_serving_due(session)
         session.commit()
     with private_ray() as ray:

@@ -13,7 +13,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ratchet import events
-from ratchet.auth import predict_token_hashes
 from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable
 from ratchet.endpoints import service
 from ratchet.endpoints.ingress import HttpIngress, Ingress
@@ -21,6 +20,7 @@ from ratchet.endpoints.observe import Observed, observe, refused, unreachable
 from ratchet.endpoints.render import WantedEndpoint, WantedVariant, fingerprint, render, serving_config
 from ratchet.endpoints.status import UNSETTLED, Status, change
 from ratchet.endpoints.tables import Endpoint, Serving
+from ratchet.identity.tokens import predict_token_hashes
 from ratchet.models.service import registered_name
 from ratchet.reconciler.loop import Reconciler
 from ratchet.settings import Settings

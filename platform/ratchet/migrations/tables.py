@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ratchet import auth, events, idempotency
+from ratchet import events, idempotency
 from ratchet.abtests import tables as abtests
 from ratchet.audit import tables as audit
 from ratchet.db import Base
 from ratchet.endpoints import tables as endpoints
+from ratchet.identity import tables as identity
 from ratchet.jobs import tables as jobs
 from ratchet.models import tables as models
 from ratchet.monitors import tables as monitors
@@ -15,6 +16,7 @@ from ratchet.projects import tables as projects
 from ratchet.reconciler import tables as reconcilers
 
 ALL = (
-    *(auth, events, audit, idempotency, projects, jobs, models, endpoints, abtests, monitors, pipelines, reconcilers),
+    *(events, audit, idempotency, identity, projects, jobs, models, endpoints, abtests, monitors, pipelines),
+    reconcilers,
 )
 metadata = Base.metadata

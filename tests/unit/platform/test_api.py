@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratchet import auth
+from ratchet.identity.tables import Token
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance", "code", "errors", "hint", "request_id"}
 TRAIN: dict[str, Any] = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}}
@@ -70,7 +70,7 @@ def test_a_revoked_token_is_dead(api: Any) -> None:
 
 def test_tokens_are_kept_as_hashes(api: Any) -> None:
     with api.sessions() as session:
-        rows = session.query(auth.Token).all()
+        rows = session.query(Token).all()
     assert not {api.tokens["admin"], api.tokens["reader"]} & {
         str(value) for row in rows for value in vars(row).values()
     }

@@ -19,8 +19,8 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance
+from tests.accounts import token_of
 
-from ratchet import auth
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
 from ratchet.errors import PROBLEM, Problem
@@ -80,6 +80,8 @@ def known(api: Any) -> dict[str, str]:
         "pipeline": "retrain",
         "run": made("/pipelines/retrain:run")["id"],
         "token_id": made("/tokens", name="mine", scope="read")["id"],
+        "account_id": made("/service-accounts", name="shop")["id"],
+        "user_id": api.http.post("/api/v1/users", json={"name": "ann"}, headers=api.headers()).json()["id"],
     }
 
 
@@ -96,7 +98,14 @@ def cases(label: str, known: dict[str, str]) -> st.SearchStrategy[Case]:
 def of_what_there_is(case: Case) -> Case:
     """With the names in its body those of things that exist: else hardly any request would come so far as to work."""
     if isinstance(case.body, dict):
-        there = {"endpoint": "cancer", "pipeline": "retrain", "control": "a", "treatment": "b", "recipe": "tabular"}
+        there = {
+            "endpoint": "cancer",
+            "pipeline": "retrain",
+            "control": "a",
+            "treatment": "b",
+            "recipe": "tabular",
+            "user": "ann",
+        }
         case.body = {name: there.get(name, value) for name, value in case.body.items()}
     return case
 
@@ -164,6 +173,6 @@ def any_api(database: str, sessions: Any, tmp_path: Path) -> Iterator[Any]:
     settings = Settings(database_url=database, storage_uri=(tmp_path / "storage").as_uri(), log_format="text")
     with TestClient(create_app(settings, fake_clients()), base_url="http://ratchet.test") as http:
         with sessions() as session:
-            _, token = auth.create_token(session, project=None, name="admin", scope=auth.Scope.ADMIN, actor="test")
+            _, token = token_of(session, "admin")
             session.commit()
         yield SimpleNamespace(http=http, headers=lambda: {"Authorization": f"Bearer {token}"})

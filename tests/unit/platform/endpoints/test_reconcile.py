@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.accounts import token_of
 
-from ratchet import auth
 from ratchet.db import now
 from ratchet.endpoints import service
 from ratchet.endpoints.status import MOVES, Status
+from ratchet.identity.roles import Role, Scope
+from ratchet.identity.tables import Token
 
 APP = "default.cancer"
 numbers = itertools.count()
@@ -198,12 +200,12 @@ def test_while_serve_is_away_what_served_is_degraded_and_comes_back(world) -> No
 def test_a_token_that_is_revoked_opens_nothing_at_the_next_look(world) -> None:
     world.create()
     with world.sessions() as session:
-        token, _ = auth.create_token(session, project="default", name="caller", scope=auth.Scope.PREDICT, actor="ann")
+        token, _ = token_of(session, "caller", role=Role.VIEWER, scope=Scope.PREDICT)
         session.commit()
     world.look()
     assert world.configs()[APP]["token_hashes"] == [token.hash]
     with world.sessions() as session:
-        session.get_one(auth.Token, token.id).revoked_at = now(session)
+        session.get_one(Token, token.id).revoked_at = now(session)
         session.commit()
     world.look()
     assert world.configs()[APP]["token_hashes"] == []
