@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 app = App("A/B tests: two variants compared on live traffic, valid however often one looks.")
 
-TestId = Annotated[str, typer.Argument(metavar="ABTEST", help="The id or the name.")]
+TestId = Annotated[str, typer.Argument(metavar="ABTEST", help="The id or the name.", autocompletion=completion.abtests)]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its decision.")]
 
 
@@ -24,10 +25,15 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its decision.
 def list_abtests(
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Of this endpoint alone.")] = None,
     status: Annotated[str | None, typer.Option("--status", help="Of this status alone.")] = None,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
 ) -> None:
     """List A/B tests."""
     with client() as ratchet:
-        tests = list(ratchet.abtests.list(endpoint=endpoint, status=status))
+        tests = list(
+            ratchet.abtests.list(endpoint=endpoint, status=status, filter=filter, order_by=order_by, limit=limit)
+        )
     output.emit(
         tests,
         lambda: output.table(
@@ -47,6 +53,7 @@ def list_abtests(
             empty="No A/B tests yet. The first: ratchet abtests create NAME --endpoint E --control a --treatment b",
         ),
     )
+    output.cut(tests, limit)
 
 
 def _interval(test: ABTest) -> str:

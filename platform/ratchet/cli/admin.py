@@ -51,7 +51,10 @@ def create_token(
     with client() as ratchet:
         made = ratchet.tokens.create(name, scope, expires_in_days=days)
     output.say(f"Token {made.id} ({made.scope}). Keep it now: it is not shown again.")
-    output.emit(made, lambda: typer.echo(made.token))
+    if output.options.json:
+        output.print_json(made)
+    else:
+        typer.echo(made.token)
 
 
 @tokens.add("revoke", "ratchet tokens revoke tok-…")

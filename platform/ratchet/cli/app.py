@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from ratchet.cli import context
+from ratchet.cli.help import Command, Group, text_of
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -20,6 +21,9 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 _COMMON = "Common options"
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.", rich_help_panel=_COMMON)]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print ids or names alone, and no messages.", rich_help_panel=_COMMON)
+]
 ProjectOption = Annotated[
     str | None,
     typer.Option(
@@ -51,19 +55,20 @@ TokenFileOption = Annotated[
         rich_help_panel=_COMMON,
     ),
 ]
-_JSON = {"json": JsonOption}
-_REMOTE = {**_JSON, "project": ProjectOption, "url": UrlOption, "token_file": TokenFileOption}
+_LOCAL = {"json": JsonOption, "quiet": QuietOption}
+_REMOTE = {**_LOCAL, "project": ProjectOption, "url": UrlOption, "token_file": TokenFileOption}
 
 
 class App(typer.Typer):
     """A group of commands."""
 
-    def __init__(self, help: str, **options: Any) -> None:
+    def __init__(self, help: str, *, cls: type[Group] = Group, **options: Any) -> None:
         super().__init__(
             help=help,
-            no_args_is_help=True,
+            cls=cls,
+            add_completion=False,
             context_settings=HELP_NAMES,
-            rich_markup_mode="rich",
+            rich_markup_mode=None,
             pretty_exceptions_enable=False,
             **options,
         )
@@ -78,52 +83,52 @@ class App(typer.Typer):
             first, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
             declared = self.command(
                 name,
-                help=_help(first, examples, rest),
-                short_help=_escaped(" ".join(first.split())),
+                cls=Command,
+                help=text_of(first, examples, rest),
+                short_help=" ".join(first.split()),
                 context_settings=HELP_NAMES,
                 rich_help_panel=panel,
                 hidden=hidden,
             )
-            declared(_with_common_options(function, _REMOTE if remote else _JSON))
+            declared(_with_common_options(function, _REMOTE if remote else _LOCAL))
             return function
 
         return declare
 
 
-class RootGroup(TyperGroup):
+class RootGroup(Group):
     """The root: an error becomes a message for a person and an exit status for a script, never a traceback."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
+        arguments = list(sys.argv[1:] if args is None else args)
+        context.options.__dict__.update(vars(context.Options()))
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
-            raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            status = super().main(arguments, *rest, **{**options, "standalone_mode": False})
+        except typer.Abort:
+            status = 1  # the answer to a question was no
         except Exception as error:
-            if os.environ.get("RATCHET_DEBUG") == "1" or _is_for_typer(error):
-                raise
-            from ratchet.cli.errors import report
+            status = _report(error, arguments)
+        sys.exit(status or 0)
 
-            raise typer.Exit(report(error)) from error
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        if "_RATCHET_COMPLETE" in os.environ:
+            from ratchet.cli.completion import register
 
-
-def _is_for_typer(error: Exception) -> bool:
-    """Usage errors, and a reader that closed the pipe."""
-    return hasattr(error, "exit_code") or isinstance(error, BrokenPipeError)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
+            register()
+        super()._main_shell_completion(*args, **options)
 
 
-def _help(first: str, examples: Sequence[str], rest: str) -> str:
-    parts = [_escaped(first)]
-    if examples:
-        parts.append("\b\n" + "\n".join(f"  [cyan]$ {_escaped(example)}[/cyan]" for example in examples))
-    if rest:
-        parts.append(_escaped(rest))
-    return "\n\n".join(parts)
+def _report(error: Exception, arguments: Sequence[str]) -> int:
+    """Tells of the error; raises it again where its traceback is asked for."""
+    from ratchet.cli.errors import from_typer, report
+
+    if isinstance(error, TyperException):
+        # Nothing has been parsed yet that could say so.
+        context.options.json = context.options.json or "--json" in arguments
+        return report(from_typer(error))
+    if os.environ.get("RATCHET_DEBUG") == "1":
+        raise error
+    return report(error)
 
 
 def _with_common_options(function: Callable[..., None], common: dict[str, Any]) -> Callable[..., None]:
@@ -135,7 +140,7 @@ def _with_common_options(function: Callable[..., None], common: dict[str, Any]) 
         function(**arguments)
 
     signature = inspect.signature(function, eval_str=True)
-    defaults = {"json": False}
+    defaults = {"json": False, "quiet": False}
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=annotation)
         for name, annotation in common.items()

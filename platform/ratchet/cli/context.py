@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 @dataclass
 class Options:
     json: bool = False
+    quiet: bool = False
     project: str | None = None
     url: str | None = None
     token_file: Path | None = None
@@ -22,10 +23,11 @@ options = Options()
 """Of the command that runs; set before its function is called."""
 
 
-def make_client(chosen: Options) -> Client:
+def make_client(chosen: Options, **limits: Any) -> Client:
+    """`limits` are the client's own: `attempts`, `timeout`."""
     from ratchet.sdk.client import Client
 
-    return Client(chosen.url, project=chosen.project, token_file=chosen.token_file)
+    return Client(chosen.url, project=chosen.project, token_file=chosen.token_file, **limits)
 
 
 def client() -> Client:

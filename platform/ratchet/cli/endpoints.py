@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App, is_interactive
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 app = App("Endpoints: what is served, to whom which share, predictions and outcomes.")
 
-Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.", autocompletion=completion.endpoints)
+]
 Variants = Annotated[
     list[str],
     typer.Option("-v", "--variant", metavar="NAME=MODEL:VERSION@WEIGHT", help="Again for more; MODEL:ALIAS works too."),
@@ -25,10 +28,14 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it serves w
 
 
 @app.add("list", "ratchet endpoints list")
-def list_endpoints() -> None:
+def list_endpoints(
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
+) -> None:
     """List endpoints."""
     with client() as ratchet:
-        found = list(ratchet.endpoints.list())
+        found = list(ratchet.endpoints.list(filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -37,6 +44,7 @@ def list_endpoints() -> None:
             empty="No endpoints yet. The first: ratchet endpoints create NAME -v a=MODEL:1",
         ),
     )
+    output.cut(found, limit)
 
 
 def _served(variant: EndpointVariant) -> str:

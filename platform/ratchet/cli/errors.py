@@ -34,6 +34,13 @@ class UsageError(RatchetError):
     """What was typed, or what a file holds, is wrong."""
 
 
+def from_typer(error: Exception) -> UsageError:
+    """What typer finds wrong with what was typed."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    where = getattr(getattr(error, "ctx", None), "command_path", "ratchet")
+    return UsageError(message if message.endswith((".", "?")) else f"{message}.", hint=f"See `{where} --help`.")
+
+
 def exit_status(error: Exception) -> int:
     if isinstance(error, UsageError):
         return USAGE
@@ -59,7 +66,7 @@ def _report_text(error: RatchetError) -> None:
     from rich.markup import escape
 
     console = output.stderr()
-    console.print(f"[bold red]Error:[/bold red] {escape(error.message)}")
+    console.print(f"[bold red]Error:[/bold red] {escape(error.message)}", soft_wrap=True)
     for field in error.errors:
         console.print(f"  [red]•[/red] {escape(str(field))}")
     hint = error.hint or (_SIGN_IN if isinstance(error, Unauthorized) else "")

@@ -6,31 +6,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Job, Trial
 
 app = App("Jobs: train, sweep, evaluate, drift check.")
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id, as `ratchet jobs list` shows it.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")]
+JobId = Annotated[
+    str, typer.Argument(metavar="JOB", help="The id, as `ratchet jobs list` shows it.", autocompletion=completion.jobs)
+]
 
 
 @app.add("list", "ratchet jobs list --status running", "ratchet jobs list --kind train --json")
 def list_jobs(
     status: Annotated[str | None, typer.Option("--status", help="Of this status alone.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="Of this kind alone.")] = None,
-    limit: Limit = 50,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
 ) -> None:
     """List jobs, newest first."""
-    from itertools import islice
-
     with client() as ratchet:
-        jobs = list(islice(ratchet.jobs.list(status=status, kind=kind), limit))
+        jobs = list(ratchet.jobs.list(status=status, kind=kind, filter=filter, order_by=order_by, limit=limit))
     output.emit(jobs, lambda: _table(jobs))
+    output.cut(jobs, limit)
 
 
 def _table(jobs: list[Job]) -> None:
@@ -126,7 +129,9 @@ def wait(
 
 
 @app.add("cancel", "ratchet jobs cancel job-…")
-def cancel(jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="One id or more.")]) -> None:
+def cancel(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="One id or more.", autocompletion=completion.jobs)],
+) -> None:
     """Stop jobs: a queued one at once, a running one after a last checkpoint."""
     with client() as ratchet:
         cancelled = [ratchet.jobs.cancel(job) for job in jobs]

@@ -6,6 +6,7 @@ from ratchet.cli import (
     abtests,
     admin,
     apply,
+    completion,
     endpoints,
     jobs,
     models,
@@ -17,11 +18,12 @@ from ratchet.cli import (
 from ratchet.cli.app import App, RootGroup
 
 app = App(
-    "Ratchet trains, tracks, deploys, compares, watches and retrains models.\n\n\b\n"
-    "  [cyan]$ ratchet up[/cyan]\n"
-    "  [cyan]$ ratchet train --data sklearn://breast_cancer --model cancer --follow[/cyan]\n"
-    "  [cyan]$ ratchet endpoints create cancer -v a=cancer:1 --wait[/cyan]\n\n"
-    "Exit status: 0 well, 1 failure, 2 usage, 3 not allowed, 4 not found, 5 conflict, 6 unreachable, 7 work failed.",
+    "Ratchet trains, tracks, deploys, compares, watches and retrains models.\n\n"
+    "$ ratchet up\n"
+    "$ ratchet train --data sklearn://breast_cancer --model cancer --follow\n"
+    "$ ratchet endpoints create cancer -v a=cancer:1 --wait\n\n"
+    "Exit status: 0 well, 1 failure, 2 usage, 3 not allowed, 4 not found, 5 conflict, 6 unreachable, 7 work failed,"
+    " 130 interrupted.",
     name="ratchet",
     cls=RootGroup,
 )
@@ -40,7 +42,9 @@ for _name, _group in (
 ):
     app.add_typer(_group, name=_name, rich_help_panel="Resources")
 
+stack.add_info_to(app)
 admin.add_to(app)
+completion.add_to(app)
 
 
 def run() -> None:

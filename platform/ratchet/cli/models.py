@@ -6,23 +6,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Model, Promotion
 
 app = App("Registered models: versions, aliases, promotions.")
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The model's name.", autocompletion=completion.models)
+]
 
 
 @app.add("list", "ratchet models list")
-def list_models() -> None:
+def list_models(
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
+) -> None:
     """List models with their aliases."""
     with client() as ratchet:
-        models = list(ratchet.models.list())
+        models = list(ratchet.models.list(filter=filter, order_by=order_by, limit=limit))
     output.emit(
         models,
         lambda: output.table(
@@ -31,6 +38,7 @@ def list_models() -> None:
             empty="No models yet. The first: ratchet train --data sklearn://breast_cancer --model cancer",
         ),
     )
+    output.cut(models, limit)
 
 
 def _aliases(model: Model) -> str:

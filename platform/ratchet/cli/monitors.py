@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Check, Monitor
 
 app = App("Monitors: drift of what is asked against what was learned, checks and alerts.")
 
-Name = Annotated[str, typer.Argument(metavar="MONITOR", help="The monitor's name.")]
+Name = Annotated[str, typer.Argument(metavar="MONITOR", help="The monitor's name.", autocompletion=completion.monitors)]
 
 
 @app.add("list", "ratchet monitors list")
-def list_monitors() -> None:
+def list_monitors(
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
+) -> None:
     """List monitors."""
     with client() as ratchet:
-        found = list(ratchet.monitors.list())
+        found = list(ratchet.monitors.list(filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -42,6 +47,7 @@ def list_monitors() -> None:
             empty="No monitors yet. The first: ratchet monitors create NAME --endpoint E --schedule '0 * * * *'",
         ),
     )
+    output.cut(found, limit)
 
 
 @app.add("show", "ratchet monitors show cancer-drift")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ratchet.cli.context import options as options
 
@@ -39,14 +40,28 @@ def stderr() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH)
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        width=None if stream.isatty() else PIPE_WIDTH,
+        color_system="auto" if styled(stream) else None,
+    )
+
+
+def styled(stream: TextIO) -> bool:
+    """Whether what is written to it may have colours and bold type."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def emit(data: Any, show: Callable[[], None]) -> None:
-    """The result of a command: as JSON, or as `show` shows it."""
+    """The result of a command: as JSON with `--json`, as ids or names with `--quiet`, else as `show` shows it."""
     if options.json:
         print_json(data)
+        return
+    keys = [one.key for one in (data if isinstance(data, list) else [data]) if hasattr(one, "key")]
+    if options.quiet and (keys or data == []):
+        sys.stdout.writelines(f"{key}\n" for key in keys)
     else:
         show()
 
@@ -67,9 +82,15 @@ def plain(data: Any) -> Any:
 
 
 def say(message: str) -> None:
-    """A message for a person (rich markup); silent with `--json`, and never among the data."""
-    if not options.json:
+    """A message for a person (rich markup); silent with `--json` and `--quiet`, and never among the data."""
+    if not (options.json or options.quiet):
         stderr().print(message)
+
+
+def cut(shown: Sequence[Any], limit: int) -> None:
+    """Says that a list may go on where it was cut off."""
+    if len(shown) >= limit:
+        note(f"At most {limit} are shown: --limit {10 * limit} shows more, --filter chooses.")
 
 
 def note(message: str) -> None:

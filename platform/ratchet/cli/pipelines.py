@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ratchet.cli import output
+from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -16,16 +17,22 @@ if TYPE_CHECKING:
 
 app = App("Pipelines: train, gate, register, deploy, compare, promote; by hand, by schedule or by an alert.")
 
-Name = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.", autocompletion=completion.pipelines)
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end; the exit status is its result.")]
 
 
 @app.add("list", "ratchet pipelines list")
-def list_pipelines() -> None:
+def list_pipelines(
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
+) -> None:
     """List pipelines."""
     with client() as ratchet:
-        found = list(ratchet.pipelines.list())
+        found = list(ratchet.pipelines.list(filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -34,6 +41,7 @@ def list_pipelines() -> None:
             empty="No pipelines yet. The first: ratchet pipelines create -f pipeline.yaml",
         ),
     )
+    output.cut(found, limit)
 
 
 @app.add("show", "ratchet pipelines show retrain-cancer")
@@ -117,13 +125,13 @@ def cancel(run: RunId) -> None:
 @app.add("runs", "ratchet pipelines runs", "ratchet pipelines runs retrain-cancer")
 def runs(
     pipeline: Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help="Of this one alone.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 50,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
 ) -> None:
     """List runs, newest first."""
-    from itertools import islice
-
     with client() as ratchet:
-        found = list(islice(ratchet.pipelines.runs(pipeline), limit))
+        found = list(ratchet.pipelines.runs(pipeline, filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -142,6 +150,7 @@ def runs(
             empty="No runs yet. Run one: ratchet pipelines run PIPELINE --follow",
         ),
     )
+    output.cut(found, limit)
 
 
 @app.add("show-run", "ratchet pipelines show-run run-…")

@@ -34,6 +34,9 @@ def add_to(app: App) -> None:
     app.add("status", "ratchet status", "ratchet status --json", panel=PANEL, remote=False)(status)
     app.add("doctor", "ratchet doctor", panel=PANEL, remote=False)(doctor)
     app.add("config", 'eval "$(ratchet config)"', "ratchet config --show-token", panel=PANEL)(config)
+
+
+def add_info_to(app: App) -> None:
     app.add("info", "ratchet info", panel="Administer")(info)
     app.add("version", "ratchet version", panel="Administer", remote=False)(version)
 

@@ -17,7 +17,7 @@ from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.modes import Async, Mode, Sync, operation
 from ratchet.sdk.resources import Info, Me, Recipe
-from ratchet.sdk.transport import ATTEMPTS, Transport, options_of
+from ratchet.sdk.transport import ATTEMPTS, TIMEOUT_S, Transport, options_of
 from ratchet.sdk.watch import ABTests, Monitors, Pipelines
 from ratchet.sdk.wire import AsyncWire, BlockingWire, Wire
 
@@ -76,7 +76,7 @@ class Client(Api[Sync]):
 
     Without arguments it takes `RATCHET_URL`, `RATCHET_TOKEN` (or `RATCHET_TOKEN_FILE`) and `RATCHET_PROJECT`, else the
     stack that `ratchet up` started on this machine. `attempts` is how often a request is made while nobody answers:
-    5 wait about 3 seconds in all, 9 about 50.
+    5 wait about 3 seconds in all, 9 about 50; `timeout` is how many seconds the answer to one may take.
     """
 
     def __init__(
@@ -87,10 +87,11 @@ class Client(Api[Sync]):
         *,
         token_file: Path | None = None,
         attempts: int = ATTEMPTS,
+        timeout: float = TIMEOUT_S,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         connection = resolve(url, token, project, token_file)
-        super().__init__(connection, BlockingWire(transport, **options_of(connection)), attempts)
+        super().__init__(connection, BlockingWire(transport, **options_of(connection, timeout)), attempts)
 
     def __enter__(self) -> Self:
         return self
@@ -113,10 +114,11 @@ class AsyncClient(Api[Async]):
         *,
         token_file: Path | None = None,
         attempts: int = ATTEMPTS,
+        timeout: float = TIMEOUT_S,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         connection = resolve(url, token, project, token_file)
-        super().__init__(connection, AsyncWire(transport, **options_of(connection)), attempts)
+        super().__init__(connection, AsyncWire(transport, **options_of(connection, timeout)), attempts)
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,8 +20,9 @@ from ratchet.sdk.wire import Wire
 
 Item = TypeVar("Item")
 
-TIMEOUT = httpx2.Timeout(30, connect=5, pool=30)
-STREAM_TIMEOUT = httpx2.Timeout(30, connect=5, read=45)
+TIMEOUT_S = 30.0
+CONNECT_S = 5.0
+STREAM_TIMEOUT = httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S, read=45)
 """The server sends a comment every 15 s, so that a silence of 45 s means that the connection is dead."""
 
 ATTEMPTS = 5
@@ -77,7 +78,7 @@ class Transport:
                 json=json,
                 content=None if file is None else self.wire.file(file),
                 headers=every,
-                timeout=TIMEOUT if timeout is None else timeout,
+                timeout=httpx2.USE_CLIENT_DEFAULT if timeout is None else timeout,
             )
             try:
                 response = await self.wire.send(request)
@@ -167,7 +168,7 @@ class Transport:
         )
 
 
-def options_of(connection: Connection) -> dict[str, Any]:
+def options_of(connection: Connection, timeout: float) -> dict[str, Any]:
     """What the HTTP client of a wire to this API is made with. Raises `RatchetError` for what is no address."""
     headers = {"User-Agent": f"ratchet-sdk/{__version__}", "Accept": "application/json"}
     if connection.token:
@@ -184,7 +185,7 @@ def options_of(connection: Connection) -> dict[str, Any]:
     return {
         "base_url": base,
         "headers": headers,
-        "timeout": TIMEOUT,
+        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_S)),
         "trust_env": base.host not in _LOOPBACK,  # a company's proxy cannot reach this machine's loopback
     }
 

@@ -117,11 +117,13 @@ class Pipelines(Collection[Mode, Pipeline]):
         return await self._post(PipelineRun, self._address("pipeline-runs", f"{id_of(run)}:cancel"))
 
     @stream
-    def runs(self, /, pipeline: str | Pipeline | None = None, **filters: Any) -> AsyncIterator[PipelineRun]:
+    def runs(
+        self, /, pipeline: str | Pipeline | None = None, *, limit: int | None = None, **filters: Any
+    ) -> AsyncIterator[PipelineRun]:
         """The runs of one pipeline, or of all."""
         if pipeline is not None:
             filters["pipeline"] = name_of(pipeline)
-        return self._pages(PipelineRun, self._address("pipeline-runs"), filters)
+        return self._pages(PipelineRun, self._address("pipeline-runs"), filters, limit=limit)
 
     @operation
     async def get_run(self, run: str | PipelineRun) -> PipelineRun:

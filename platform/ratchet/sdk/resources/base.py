@@ -24,13 +24,21 @@ To add a thing of the API to the SDK:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Resource(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    identity: ClassVar[str] = "id"
+    """The field by which the API knows it: `id`, or `name` where names are unique in a project."""
+
+    @property
+    def key(self) -> str:
+        """Its id, or its name: what the calls about it take."""
+        return str(getattr(self, self.identity))
 
     def dump(self) -> dict[str, Any]:
         """As JSON-ready data, unknown fields included."""

@@ -64,6 +64,8 @@ class Point(Resource):
 
 
 class Series(Resource):
+    identity = "name"
+
     name: str
     points: list[Point] = Field(default_factory=list)
 

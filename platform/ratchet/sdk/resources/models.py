@@ -21,6 +21,8 @@ class Version(Resource):
 
 
 class Model(Resource):
+    identity = "name"
+
     name: str
     latest_version: int | None = None
     aliases: dict[str, int] = Field(default_factory=dict)

@@ -39,6 +39,8 @@ class Me(Resource):
 
 
 class Project(Resource):
+    identity = "name"
+
     name: str = ""
     description: str | None = None
     created_at: datetime | None = None
@@ -58,6 +60,8 @@ class Token(Resource):
 
 
 class Recipe(Resource):
+    identity = "name"
+
     name: str
     summary: str = ""
     params_schema: dict[str, Any] = Field(default_factory=dict)

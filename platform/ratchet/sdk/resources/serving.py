@@ -11,6 +11,8 @@ from ratchet.sdk.resources.base import Resource
 
 
 class EndpointVariant(Resource):
+    identity = "name"
+
     name: str
     model: str = ""
     version: int | None = None
@@ -21,6 +23,8 @@ class EndpointVariant(Resource):
 
 
 class Endpoint(Resource):
+    identity = "name"
+
     name: str
     project: str = ""
     status: str = ""

@@ -67,6 +67,8 @@ class Check(Resource):
 
 
 class Monitor(Resource):
+    identity = "name"
+
     id: str | None = None
     name: str = ""
     endpoint: str = ""
@@ -97,6 +99,8 @@ class Trigger(Resource):
 
 
 class Step(Resource):
+    identity = "name"
+
     name: str
     status: str = ""
     """pending | running | succeeded | failed | skipped"""
@@ -122,6 +126,8 @@ class PipelineRun(Resource):
 
 
 class Pipeline(Resource):
+    identity = "name"
+
     id: str | None = None
     name: str = ""
     spec: dict[str, Any] = Field(default_factory=dict)

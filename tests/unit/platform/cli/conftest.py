@@ -21,6 +21,7 @@ class FakeApi:
 
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
     down: bool = False
 
     def will(self, method: str, path: str, body: Any, status: int = 200) -> None:
@@ -30,6 +31,7 @@ class FakeApi:
         if self.down:
             raise httpx2.ConnectError("refused")
         path = request.url.path.removeprefix("/api/v1").removeprefix("/projects/default")
+        self.queries.append(dict(request.url.params))
         self.sent.append((request.method, path, json.loads(request.content) if request.content else None))
         status, body = self.answers.get((request.method, path), (404, {"detail": f"No {path} here."}))
         if isinstance(body, str):
@@ -51,8 +53,8 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeApi:
     monkeypatch.setenv("RATCHET_HOME", str(tmp_path / "home"))
     fake = FakeApi()
 
-    def make(chosen: context.Options) -> Client:
-        client = Client("http://ratchet.test", "secret", chosen.project, transport=httpx2.MockTransport(fake))
+    def make(chosen: context.Options, **limits: Any) -> Client:
+        client = Client("http://ratchet.test", "secret", chosen.project, transport=httpx2.MockTransport(fake), **limits)
         monkeypatch.setattr(client._transport.wire, "sleep", no_sleep)
         return client
 

@@ -221,3 +221,57 @@ def test_the_schema_of_a_job_is_at_hand_without_a_server(ratchet: Any, api: Any)
     api.down = True
     assert "data" in json.loads(ratchet("schema", "train").stdout)["properties"]
     assert "discriminator" in json.loads(ratchet("schema").stdout)
+
+
+def test_quiet_prints_what_the_next_command_takes(ratchet: Any, api: Any) -> None:
+    api.will("GET", "/jobs", {"items": [JOB, {**JOB, "id": "job-2"}]})
+    api.will("GET", "/endpoints", {"items": [{"id": "ep-1", "name": "cancer"}]})
+    api.will("GET", "/models", {"items": []})
+    api.will("POST", "/jobs", JOB, 202)
+    for command, lines in (
+        (["jobs", "list"], "job-1\njob-2\n"),
+        (["endpoints", "list"], "cancer\n"),
+        (["models", "list"], ""),
+        (["train", "-d", "sklearn://x"], "job-1\n"),
+    ):
+        result = ratchet(*command, "--quiet")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, lines, ""), command
+
+
+def test_quiet_hides_no_secret_that_is_shown_once(ratchet: Any, api: Any) -> None:
+    api.will("POST", "/tokens", {"id": "tok-1", "scope": "predict", "token": "rt_secret"}, 201)
+    result = ratchet("tokens", "create", "shop", "--scope", "predict", "-q")
+    assert (result.stdout, result.stderr) == ("rt_secret\n", "")
+
+
+@pytest.mark.parametrize("group", ["jobs", "models", "endpoints", "abtests", "monitors", "pipelines"])
+def test_every_list_is_filtered_ordered_and_cut(ratchet: Any, api: Any, group: str) -> None:
+    api.will("GET", f"/{group}", {"items": [{"id": f"x-{i}", "name": f"x-{i}"} for i in range(3)]})
+    result = ratchet(group, "list", "--filter", 'name ~ "x"', "--order-by", "created_at desc", "-n", "3")
+    assert result.exit_code == 0, result.output
+    assert "--limit 30" in result.stderr
+    query = api.queries[-1]
+    assert (query["filter"], query["order_by"], query["page_size"]) == ('name ~ "x"', "created_at desc", "3")
+
+
+def test_a_group_alone_prints_its_help_and_fails(ratchet: Any) -> None:
+    result = ratchet("jobs")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cancel" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["jobs", "list", "--kin", "train"], ["jobs", "list", "-n", "0"], ["jobs", "get"]]
+)
+def test_what_is_typed_wrong_says_where_the_help_is(ratchet: Any, arguments: list[str]) -> None:
+    result = ratchet(*arguments)
+    assert result.exit_code == 2
+    assert f"See `ratchet {' '.join(arguments[:2])} --help`" in result.stderr
+    assert json.loads(ratchet(*arguments, "--json").stderr)["exit_status"] == 2
+
+
+def test_no_option_of_one_command_is_left_to_the_next(ratchet: Any, api: Any) -> None:
+    api.will("GET", "/jobs/job-1", JOB)
+    assert json.loads(ratchet("jobs", "get", "job-1", "--json").stdout)
+    assert "status" in ratchet("jobs", "get", "job-1").stdout
+    assert "Error:" in ratchet("jobs", "get").stderr

@@ -25,5 +25,10 @@ def test_importing_loads_neither_server_nor_http_client(module: str) -> None:
     assert loaded_by(f"import {module}") & (HEAVY | {"httpx2", "pydantic"}) == set()
 
 
+def test_help_is_printed_without_what_draws_tables() -> None:
+    statement = "from ratchet.cli.main import app\ntry: app(['--help'])\nexcept SystemExit: pass"
+    assert loaded_by(statement) & {"rich", "httpx2", "pydantic", "yaml"} == set()
+
+
 def test_the_client_loads_nothing_of_the_server() -> None:
     assert loaded_by("from ratchet.sdk import Client, JobFailed, resources; resources.Job") & HEAVY == set()
