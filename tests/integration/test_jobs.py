@@ -19,8 +19,9 @@ from ratchet import db
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients, EngineRefused
 from ratchet.jobs import live, service
+from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.live import Subject
-from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import CLUSTER, Cluster, Job
 from ratchet.projects.service import ensure_default

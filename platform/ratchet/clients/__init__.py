@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ratchet.clients.guard import guarded
 from ratchet.clients.mlflow import MlflowClient
 from ratchet.clients.ports import Clients
 from ratchet.clients.ray_jobs import RayJobsClient
@@ -12,11 +13,13 @@ from ratchet.settings import Settings
 
 def connect(settings: Settings) -> Clients:
     """Clients for the addresses in the settings. Nothing is opened before the first call."""
-    return Clients(
-        jobs=RayJobsClient(settings.ray_address, settings.read_ray_token),
-        serve=RayServeClient(settings.ray_address, settings.read_ray_token),
-        mlflow=MlflowClient(settings.mlflow_url),
-        storage=FsspecStorage(settings.storage),
+    return guarded(
+        Clients(
+            jobs=RayJobsClient(settings.ray_address, settings.read_ray_token),
+            serve=RayServeClient(settings.ray_address, settings.read_ray_token),
+            mlflow=MlflowClient(settings.mlflow_url),
+            storage=FsspecStorage(settings.storage),
+        )
     )
 
 

@@ -16,6 +16,7 @@ from ratchet.clients.ports import (
     Clients,
     ClusterInfo,
     EngineRefused,
+    EngineSilent,
     EngineUnavailable,
     JobInfo,
     MetricPoint,
@@ -50,7 +51,7 @@ class Faults:
         engine = name.partition(".")[0]
         self.calls.append(name)
         if engine in self.down:
-            raise EngineUnavailable(engine, f"{engine} is down")
+            raise EngineSilent(engine, f"{engine} is down")
         self._fail(name, "before")
         yield
         self._fail(name, "after")
@@ -109,6 +110,14 @@ class FakeRayJobs:
     def cluster(self) -> ClusterInfo:
         with self.faults.call("jobs.cluster"):
             return self.size
+
+    def alive(self) -> None:
+        with self.faults.call("jobs.alive"):
+            return
+
+    def live_jobs(self, instance: str) -> list[str]:
+        with self.faults.call("jobs.live_jobs"):
+            return [id for id in self.live() if self.jobs[id].metadata.get("instance") == instance]
 
     # -- what a test does to the cluster
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from ratchet.clients.ports import EngineRefused, EngineUnavailable
+from ratchet.clients.ports import EngineRefused, EngineSilent, EngineUnavailable
 from ratchet.logs import masked
 
 TIMEOUT_S = 5.0
@@ -49,18 +49,24 @@ class Http:
         except OSError as error:  # the token's file
             raise EngineUnavailable(self.engine, f"{self.engine}'s token can't be read: {error}") from error
         except httpx2.TimeoutException as error:
-            raise EngineUnavailable(self.engine, f"{self.engine} did not answer within {timeout_s:g} s.") from error
+            raise EngineSilent(self.engine, f"{self.engine} did not answer within {timeout_s:g} s.") from error
         except httpx2.HTTPError as error:
-            raise EngineUnavailable(self.engine, f"{self.engine} can't be reached: {error}") from error
+            raise EngineSilent(self.engine, f"{self.engine} can't be reached: {error}") from error
         if response.is_success:
             return response
         raise self._error(response)
 
     def json(
-        self, method: str, path: str, *, json: Any = None, params: Mapping[str, str | int] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str | int] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> dict[str, Any]:
         """The answer's body, a JSON object."""
-        response = self.request(method, path, json=json, params=params)
+        response = self.request(method, path, json=json, params=params, timeout_s=timeout_s)
         try:
             body = response.json()
         except ValueError as error:
@@ -77,6 +83,8 @@ class Http:
         code, message = _told(response)
         message = masked(message)[-MAX_MESSAGE_CHARACTERS:]
         status = response.status_code
+        if status in (502, 503, 504):
+            return EngineSilent(self.engine, f"{self.engine} answered {status}: {message}")
         if status >= 500 or status in (408, 425, 429):
             return EngineUnavailable(self.engine, f"{self.engine} answered {status}: {message}")
         if status in (401, 403):

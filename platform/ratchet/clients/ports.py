@@ -25,6 +25,10 @@ class EngineUnavailable(EngineError):
     """No connection, no answer in time, or a server error. What was asked for may or may not have happened."""
 
 
+class EngineSilent(EngineUnavailable):
+    """Nobody answered at all, or only that the engine is not there."""
+
+
 class EngineRefused(EngineError):
     """The engine answered that it will not (4xx); the message is its own."""
 
@@ -85,6 +89,12 @@ class RayJobs(Protocol):
         """Everything the driver has printed; None when Ray knows no such job."""
 
     def cluster(self) -> ClusterInfo: ...
+
+    def alive(self) -> None:
+        """Raises `EngineUnavailable` when Ray's head does not answer within a moment."""
+
+    def live_jobs(self, instance: str) -> list[str]:
+        """Submission ids of the jobs that have not ended and have this `instance` in their metadata."""
 
 
 class RayServe(Protocol):

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx2
 
-from ratchet.clients.http import Http
+from ratchet.clients.http import TIMEOUT_S, Http
 from ratchet.clients.ports import ClusterInfo, EngineRefused, EngineUnavailable, JobInfo, RayStatus
 
+PROBE_TIMEOUT_S = 1.0
+WATCH_TIMEOUT_S = 3.0
 MAX_NODES = 10_000
 """`RAY_MAX_LIMIT_FROM_API_SERVER`: more can't be asked for."""
 
@@ -38,7 +40,7 @@ class RayJobsClient:
                 raise
 
     def get(self, submission_id: str) -> JobInfo | None:
-        found = self._known("GET", f"/api/jobs/{submission_id}")
+        found = self._known("GET", f"/api/jobs/{submission_id}", timeout_s=WATCH_TIMEOUT_S)
         if found is None:
             return None
         return JobInfo(
@@ -57,7 +59,9 @@ class RayJobsClient:
         return None if found is None else str(found.get("logs") or "")
 
     def cluster(self) -> ClusterInfo:
-        answer = self._http.json("GET", "/api/v0/nodes", params={"limit": MAX_NODES, "timeout": 4})
+        answer = self._http.json(
+            "GET", "/api/v0/nodes", params={"limit": MAX_NODES, "timeout": 2}, timeout_s=WATCH_TIMEOUT_S
+        )
         try:
             nodes = [node for node in answer["data"]["result"]["result"] if node["state"] == "ALIVE"]
             totals = [node["resources_total"] for node in nodes]
@@ -71,9 +75,22 @@ class RayJobsClient:
             memory_bytes=sum(_bytes(total.get("memory", 0)) for total in totals),
         )
 
-    def _known(self, method: str, path: str) -> dict[str, Any] | None:
+    def alive(self) -> None:
+        self._http.request("GET", "/api/gcs_healthz", timeout_s=PROBE_TIMEOUT_S)
+
+    def live_jobs(self, instance: str) -> list[str]:
+        listed = self._http.request("GET", "/api/jobs/").json()
+        return [
+            job["submission_id"]
+            for job in listed
+            if job.get("submission_id")
+            and (job.get("metadata") or {}).get("instance") == instance
+            and not _status(job.get("status")).terminal
+        ]
+
+    def _known(self, method: str, path: str, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any] | None:
         try:
-            return self._http.json(method, path)
+            return self._http.json(method, path, timeout_s=timeout_s)
         except EngineRefused as error:
             if error.status == 404:
                 return None

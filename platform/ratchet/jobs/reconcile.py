@@ -1,4 +1,4 @@
-"""Brings each job to where it should be, and keeps the cluster's size known. `steps` has what is done outside."""
+"""Brings each job to where it should be. `steps` has what is done outside."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from ratchet import events
-from ratchet.clients.ports import Clients, ClusterInfo, EngineError, RayJobs
+from ratchet.clients.ports import Clients
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
 from ratchet.jobs import admission, retry, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
-from ratchet.jobs.tables import Attempt, Cluster, Job
+from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.models import service as models
 from ratchet.models.tables import AliasMove
 from ratchet.reconciler.loop import Reconciler
@@ -25,7 +25,6 @@ WATCH_EVERY = timedelta(seconds=1)
 HEAD_OF_QUEUE_EVERY = timedelta(seconds=5)
 QUEUE_EVERY = timedelta(seconds=30)
 """The head is woken when room comes free: these are for the case that a wake-up is lost."""
-CLUSTER_EVERY = timedelta(seconds=5)
 MAX_BACKOFF_S = 30
 
 
@@ -42,6 +41,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         if status.ended:
             return None
         moment = now(session)
+        cluster = session.get(Cluster, CLUSTER)
         return Seen(
             id=row.id,
             project=row.project,
@@ -56,6 +56,8 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             last=service.counted(row) >= int(row.spec["max_attempts"]),
             overdue=row.deadline_at is not None and moment >= row.deadline_at,
             stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,
+            instance=cluster.instance if cluster else "",
+            ray_silent=cluster.message if cluster and cluster.status == UNREACHABLE else "",
         )
 
     def act(self, seen: Seen) -> Found:
@@ -66,7 +68,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             return AT_ONCE  # somebody moved it while we looked: what was found is of a state that is gone
         match found:
             case steps.Unreachable():
-                return self._unreachable(row, found)
+                return self._unreachable(session, row, found)
             case steps.Refused():
                 return self._fail(session, row, Reason.ENGINE_ERROR, found.message)
         row.misses = 0
@@ -88,13 +90,18 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             case steps.Stopped():
                 return self._stopped(session, row, found)
 
-    def _unreachable(self, row: Job, found: steps.Unreachable) -> timedelta:
-        """Its status stays: nobody knows of a change. Looked at again after 1, 2, 4, … seconds."""
+    def _unreachable(self, session: Session, row: Job, found: steps.Unreachable) -> timedelta:
+        """Nobody knows of a change. Asked again after 1, 2, 4, … seconds; each second while Ray itself is silent."""
         row.engine_status = UNREACHABLE
         row.misses += 1
-        if row.status != JobStatus.CANCELLING:  # where the message says who asked for it
+        cluster = session.get(Cluster, CLUSTER)
+        silent = cluster is not None and cluster.status == UNREACHABLE
+        if silent and row.status == JobStatus.RUNNING:
+            reason, message = Reason.WAITING_FOR_CLUSTER, found.message
+            service.move(session, row, JobStatus.UNKNOWN, reason=reason, message=message, actor=events.SYSTEM)
+        elif row.status != JobStatus.CANCELLING:  # where the message says who asked for it
             service.note(row, reason=Reason(row.reason) if row.reason else None, message=found.message)
-        return timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
+        return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
 
     def _queued(self, session: Session, row: Job) -> timedelta:
         decision = service.admit(session, row, self.settings.max_concurrent_jobs)
@@ -119,6 +126,8 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             row.engine_status = found.engine_status
         if row.status == JobStatus.CANCELLING:
             return WATCH_EVERY
+        if row.status == JobStatus.UNKNOWN:
+            service.move(session, row, JobStatus.RUNNING, message="Ray answers again.", actor=events.SYSTEM)
         service.note(row, reason=None, message="")
         if found.metrics is not None and found.metrics != row.metrics:
             row.metrics = found.metrics
@@ -205,39 +214,3 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         to = JobStatus.FAILED if overran else JobStatus.CANCELLED
         service.move(session, row, to, reason=reason, message=message, actor=events.SYSTEM)
         return NEVER
-
-
-class ClusterReconciler(Reconciler[Cluster, str, ClusterInfo | EngineError]):
-    """Looks every few seconds how large the cluster is: what admission counts with."""
-
-    table = Cluster
-    workers = 1
-
-    def __init__(self, clients: Clients) -> None:
-        self.jobs: RayJobs = clients.jobs
-
-    def load(self, session: Session, row: Cluster) -> str:
-        return row.id
-
-    def act(self, seen: str) -> ClusterInfo | EngineError:
-        try:
-            return self.jobs.cluster()
-        except EngineError as error:
-            return error
-
-    def record(self, session: Session, row: Cluster, seen: str, found: ClusterInfo | EngineError) -> timedelta:
-        before = (row.status, row.cpus, row.gpus)
-        if isinstance(found, EngineError):
-            row.status, row.message = UNREACHABLE, found.message
-            row.misses += 1
-            return timedelta(seconds=min(row.misses, CLUSTER_EVERY.total_seconds()))
-        row.status, row.message, row.misses = "ready", "", 0
-        row.cpus, row.gpus, row.memory_bytes = found.cpus, found.gpus, found.memory_bytes
-        row.last_seen_at = now(session)
-        if (row.status, row.cpus, row.gpus) != before:
-            session.flush()
-            admission.wake(session)
-        return CLUSTER_EVERY
-
-
-__all__ = ["ClusterReconciler", "JobReconciler"]

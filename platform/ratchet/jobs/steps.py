@@ -62,6 +62,10 @@ class Seen:
     overdue: bool
     """Its deadline has passed."""
     stopping_for_s: float
+    instance: str
+    """This platform's mark on what it starts in a Ray that others may use too."""
+    ray_silent: str
+    """Why Ray is known not to answer; empty while it does."""
 
     @property
     def submission_id(self) -> str:
@@ -146,12 +150,14 @@ class Actor:
         }
         if seen.status not in steps:
             return Queued()
+        if seen.ray_silent and seen.status is not JobStatus.FINALIZING:  # which needs MLflow alone
+            return Unreachable(seen.ray_silent)
         try:
             return steps[seen.status](seen)
         except EngineUnavailable as error:
             return Unreachable(error.message)
         except EngineRefused as error:
-            if error.engine == RAY and seen.status in (JobStatus.RUNNING, JobStatus.CANCELLING):
+            if error.engine == RAY and seen.status in (JobStatus.RUNNING, JobStatus.UNKNOWN, JobStatus.CANCELLING):
                 # Ray may be running it: no answer of Ray's but "ended" or "unknown" makes an end of it.
                 return Unreachable(f"Ray refused to tell of it: {error.message}")
             return Refused(f"{error.engine}: {error.message}")
@@ -167,7 +173,7 @@ class Actor:
                 seen.submission_id,
                 entrypoint=f"{shlex.quote(self.settings.python)} -m ratchet_pipelines.run",
                 env=self._environment(seen, run_id),
-                metadata={"job": seen.id, "project": seen.project},
+                metadata={"job": seen.id, "project": seen.project, "instance": seen.instance},
             )
         return Submitted(experiment_id, run_id)
 

@@ -91,3 +91,10 @@ class Cluster(Identified, Leased, Base):
     memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     last_seen_at: Mapped[datetime | None]
     misses: Mapped[int] = mapped_column(default=0)
+    """Probes in a row without an answer."""
+    sized_at: Mapped[datetime | None]
+    swept_at: Mapped[datetime | None]
+    instance: Mapped[str] = mapped_column(default="", server_default="")
+    """The mark on what this platform starts in Ray, by which it is told from what others start there."""
+    orphans: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """Submission ids that run in Ray, and that no live attempt owns: stopped at the next look."""

@@ -14,7 +14,8 @@ from ratchet.audit.reconcile import EventSealer
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints.reconcile import ServingReconciler
-from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.jobs.cluster import ClusterReconciler
+from ratchet.jobs.reconcile import JobReconciler
 from ratchet.migrations import tables
 from ratchet.models.reconcile import PromotionReconciler
 from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.clients.fakes import FakeClients, fake_clients
-from ratchet.db import db_now
+from ratchet.db import db_now, now
 from ratchet.events import Event
 from ratchet.jobs import service
-from ratchet.jobs.reconcile import ClusterReconciler, JobReconciler
+from ratchet.jobs.cluster import ClusterReconciler
+from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.stream import Follower
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.reconciler.loop import Reconciler, claim, step
@@ -88,7 +90,27 @@ class World:
         return self.job(job_id)
 
     def see_cluster(self) -> None:
+        """A look at which the size is asked for too."""
+        with self.sessions() as session:
+            session.get_one(Cluster, CLUSTER).sized_at = None
+            session.commit()
+        self.probe()
+
+    def probe(self) -> None:
         self.look(ClusterReconciler(self.clients))
+
+    def lose_ray(self) -> None:
+        """Ray's head does not answer, for long enough to be known."""
+        self.clients.faults.down = {"jobs"}
+        with self.sessions() as session:
+            session.get_one(Cluster, CLUSTER).last_seen_at = now(session) - timedelta(minutes=1)
+            session.commit()
+        self.see_cluster()
+        self.see_cluster()
+
+    def find_ray(self) -> None:
+        self.clients.faults.down = set()
+        self.see_cluster()
 
     @property
     def reconciler(self) -> JobReconciler:

@@ -10,7 +10,7 @@ import pytest
 from ratchet.errors import Conflict
 from ratchet.jobs import retry, service
 from ratchet.jobs.status import Reason
-from ratchet.jobs.tables import Attempt, Job
+from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.models import service as models
 from ratchet.models.tables import AliasMove
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag
@@ -70,7 +70,9 @@ def test_what_ray_is_given(world):
     world.reach(job_id, "running")
     submitted = world.clients.jobs.jobs[f"{job_id}-1"]
     assert submitted.entrypoint.endswith(" -m ratchet_pipelines.run")
-    assert submitted.metadata == {"job": job_id, "project": "default"}
+    with world.sessions() as session:
+        instance = session.get_one(Cluster, CLUSTER).instance
+    assert submitted.metadata == {"job": job_id, "project": "default", "instance": instance}
     envelope = Envelope.model_validate_json(submitted.env[ENVELOPE_VARIABLE])
     assert (envelope.job, envelope.attempt, envelope.run_id) == (job_id, 1, world.job(job_id).run_id)
     assert envelope.spec.resources.workers == 2

@@ -75,7 +75,7 @@ def test_a_job_that_the_shrunken_cluster_cannot_hold_does_not_block_the_rest(wor
 
 
 def test_while_the_cluster_cannot_be_seen_nothing_starts_and_the_message_says_so(world):
-    world.clients.faults.down = {"jobs"}
+    world.lose_ray()
     world.see_cluster()
     job_id = world.submit()
     world.look()
@@ -104,7 +104,7 @@ def test_no_more_jobs_at_once_than_the_settings_allow(world):
 
 
 def test_the_size_of_the_cluster_is_kept_while_it_cannot_be_seen(world):
-    world.clients.faults.down = {"jobs"}
+    world.lose_ray()
     world.see_cluster()
     with world.sessions() as session:
         row = session.get_one(Cluster, CLUSTER)

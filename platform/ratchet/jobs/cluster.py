@@ -1,0 +1,129 @@
+"""Watches Ray: whether its head answers, how large the cluster is, and that nothing of ours runs there unowned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from prometheus_client import Counter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ratchet.clients.ports import Clients, ClusterInfo, EngineError, EngineSilent, RayJobs
+from ratchet.db import new_id, now
+from ratchet.jobs import admission
+from ratchet.jobs.status import UNREACHABLE
+from ratchet.jobs.tables import Attempt, Cluster
+from ratchet.logs import logger
+from ratchet.reconciler.loop import Reconciler
+
+log = logger("cluster")
+
+PROBE_EVERY = timedelta(seconds=1)
+PROBE_AGAIN = timedelta(seconds=0.5)
+SILENT_FOR = timedelta(seconds=2)
+"""Ray's head gives its own check a tenth of a second: one miss on a busy machine means nothing."""
+SIZE_EVERY = timedelta(seconds=5)
+SWEEP_EVERY = timedelta(seconds=10)
+
+orphans_stopped = Counter("ratchet_orphans_stopped", "Jobs in Ray that no live attempt owned, and that were stopped.")
+
+
+@dataclass(frozen=True)
+class Seen:
+    instance: str
+    ready: bool
+    size: bool
+    """Whether it is time to ask how large the cluster is."""
+    sweep: bool
+    """Whether it is time to ask what runs on it."""
+    orphans: frozenset[str]
+    """Submission ids that were found to run, and that no live attempt owns."""
+
+
+@dataclass(frozen=True)
+class Alive:
+    size: ClusterInfo | None
+    live: tuple[str, ...] | None
+    """The jobs of this platform that Ray has; None when it was not asked, or did not say."""
+
+
+Found = Alive | EngineError
+
+
+class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
+    """One small look a second.
+
+    An orphan is what a crash or a stopped process left: every attempt is written before Ray hears of it, so what runs
+    and has no live attempt is nobody's. It takes two looks: one finds it, the next asks again and stops it.
+    """
+
+    table = Cluster
+    workers = 1
+
+    def __init__(self, clients: Clients) -> None:
+        self.jobs: RayJobs = clients.jobs
+
+    def load(self, session: Session, row: Cluster) -> Seen:
+        moment = now(session)
+        suspects = frozenset(row.orphans) - _owned(session, row.orphans)
+        return Seen(
+            instance=row.instance,
+            ready=row.status == "ready",
+            size=row.status != "ready" or row.sized_at is None or moment - row.sized_at >= SIZE_EVERY,
+            sweep=bool(suspects) or row.swept_at is None or moment - row.swept_at >= SWEEP_EVERY,
+            orphans=suspects,
+        )
+
+    def act(self, seen: Seen) -> Found:
+        try:
+            self.jobs.alive()
+            size = self.jobs.cluster() if seen.size else None
+        except EngineError as error:
+            if isinstance(error, EngineSilent) or not seen.ready:
+                return error
+            size = None  # the head lives and only did not say: what was known of its size stays
+        return Alive(size, self._sweep(seen) if seen.sweep and seen.instance else None)
+
+    def _sweep(self, seen: Seen) -> tuple[str, ...] | None:
+        try:
+            live = self.jobs.live_jobs(seen.instance)
+            for orphan in seen.orphans.intersection(live):
+                self.jobs.stop(orphan)
+                orphans_stopped.inc()
+                log.warning("orphan_stopped", submission=orphan)
+        except EngineError as error:
+            log.warning("sweep_failed", error=error.message)
+            return None
+        return tuple(live)
+
+    def record(self, session: Session, row: Cluster, seen: Seen, found: Found) -> timedelta:
+        moment = now(session)
+        row.instance = row.instance or new_id("rt")
+        if isinstance(found, EngineError):
+            row.misses += 1
+            if row.misses > 1 and (row.last_seen_at is None or moment - row.last_seen_at >= SILENT_FOR):
+                row.status = UNREACHABLE
+            if row.status != "ready":
+                row.message = found.message
+            return PROBE_EVERY if row.status == UNREACHABLE else PROBE_AGAIN
+        before = (row.status, row.cpus, row.gpus, row.memory_bytes)
+        row.status, row.message, row.misses, row.last_seen_at = "ready", "", 0, moment
+        if found.size is not None:
+            row.sized_at = moment
+            row.cpus, row.gpus, row.memory_bytes = found.size.cpus, found.size.gpus, found.size.memory_bytes
+        if found.live is not None:
+            row.swept_at = moment
+            row.orphans = sorted(set(found.live) - _owned(session, found.live))
+        if (row.status, row.cpus, row.gpus, row.memory_bytes) != before:
+            session.flush()
+            admission.wake(session)
+        return PROBE_EVERY
+
+
+def _owned(session: Session, submissions: list[str] | tuple[str, ...]) -> frozenset[str]:
+    """Those of them that are attempts which have not ended."""
+    if not submissions:
+        return frozenset()
+    live = select(Attempt.submission_id).where(Attempt.submission_id.in_(submissions), Attempt.ended_at.is_(None))
+    return frozenset(session.scalars(live))
