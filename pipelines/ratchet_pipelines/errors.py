@@ -29,9 +29,28 @@ class OutOfMemoryError(JobError):
     exit_code = ExitCode.OUT_OF_MEMORY
 
 
+class BadEnvironmentError(JobError):
+    """What the job runs in is not what it needs: a package, a program or its code is missing."""
+
+    exit_code = ExitCode.ENVIRONMENT_ERROR
+
+
 class EngineError(JobError):
-    """Ray lost a part of the job (a worker, a node) as often as the job may lose one."""
+    """Ray lost a part of the job: a worker or a node."""
+
+    exit_code = ExitCode.NODE_LOST
 
 
 class CancelledJobError(JobError):
     """The job was asked to stop (SIGINT)."""
+
+
+def on_rank(error: Exception, rank: int) -> Exception:
+    """The error, with the worker that raised it: kept for `rank_of`, and shown with its traceback."""
+    error.ratchet_rank = rank  # type: ignore[attr-defined]
+    error.add_note(f"On rank {rank}.")
+    return error
+
+
+def rank_of(error: BaseException) -> int | None:
+    return getattr(error, "ratchet_rank", None)

@@ -1,7 +1,7 @@
 """The entrypoint of every job on the cluster: `python -m ratchet_pipelines.run`.
 
-Reads the `Envelope`, does what its spec says, and tells how it ended three times: by the exit status for the platform,
-by the MLflow run for whoever looks there, by the last line of the log for a person.
+Reads the `Envelope`, does what its spec says, and tells how it ended: by the exit status and a note in storage for the
+platform, by the MLflow run for whoever looks there, by the last line of the log for a person.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError
+from ratchet_pipelines import notes
+from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError, rank_of
+from ratchet_pipelines.notes import FailureNote
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, ExitCode, RunTag
 from ratchet_pipelines.train.tracking import client, patiently
 
 CANCELLED = 128 + signal.SIGINT
 """The exit status of a job that was asked to stop, as a shell gives it."""
-MAX_MESSAGE_CHARACTERS = 2000
 Job = Callable[[Envelope], str | None]
 """Does what an envelope says, and returns a line that says how it went."""
 
@@ -71,24 +72,43 @@ def _failed(envelope: Envelope, error: Exception) -> int:
         _say(f"{type(error).__name__}: {error}")
     else:
         traceback.print_exception(error)
-    code = error.exit_code if isinstance(error, JobError) else _code_of(error)
-    message = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
+    note = _note(error)
+    path = notes.failure_path(envelope.job, envelope.attempt)
+    _try("the storage", lambda: notes.write(envelope.storage, path, note))
+    _try("MLflow", lambda: _end(envelope, "FAILED", note.message))
+    _say(f"Failed: {note.message.splitlines()[0] if note.message else type(error).__name__}")
+    return _code_of(error)
+
+
+def _try(where: str, tell: Callable[[], None]) -> None:
     try:
-        _end(envelope, "FAILED", message)
+        tell()
     except Exception as unreachable:
-        _say(f"The failure could not be noted in MLflow: {unreachable}")
-    _say(f"Failed: {message.splitlines()[0] if message else type(error).__name__}")
-    return code
+        _say(f"The failure could not be noted in {where}: {unreachable}")
+
+
+def _note(error: Exception) -> FailureNote:
+    last = f"{type(error).__name__}: {error}"
+    message = str(error) if isinstance(error, JobError) else last
+    limit = notes.MAX_CHARACTERS
+    return FailureNote(message=message[:limit], error=last[:limit], rank=rank_of(error))
 
 
 def _code_of(error: Exception) -> ExitCode:
-    return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else ExitCode.INTERNAL
+    match error:
+        case JobError():
+            return error.exit_code
+        case MemoryError():
+            return ExitCode.OUT_OF_MEMORY
+        case ImportError():
+            return ExitCode.ENVIRONMENT_ERROR
+    return ExitCode.INTERNAL
 
 
 def _end(envelope: Envelope, status: str, message: str | None = None) -> None:
     def end() -> None:
         if message is not None:
-            client().set_tag(envelope.run_id, RunTag.MESSAGE, message[:MAX_MESSAGE_CHARACTERS])
+            client().set_tag(envelope.run_id, RunTag.MESSAGE, message)
         client().set_terminated(envelope.run_id, status)
 
     patiently(end)

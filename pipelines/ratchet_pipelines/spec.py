@@ -83,6 +83,24 @@ class Resources(Spec):
         return int(self.workers * self.memory_gib_per_worker * 2**30)
 
 
+class Retriable(StrEnum):
+    """What an attempt may fail of and be followed by another."""
+
+    ENGINE_LOST = "engine_lost"
+    """Ray's head was lost, or the job's driver was killed."""
+    ENGINE_ERROR = "engine_error"
+    """Ray could not start it."""
+    NODE_LOST = "node_lost"
+    """A worker or a node was lost."""
+    ENVIRONMENT_ERROR = "environment_error"
+    """Its image, package or code could not be set up."""
+    OUT_OF_MEMORY = "out_of_memory"
+    DATA_ERROR = "data_error"
+    USER_ERROR = "user_error"
+    INTERNAL = "internal"
+    """The job crashed, and nobody knows why."""
+
+
 class Job(Spec):
     """What every kind of job has."""
 
@@ -92,7 +110,13 @@ class Job(Spec):
     deadline_s: int = Field(default=24 * 3600, ge=10, le=90 * 24 * 3600)
     """Seconds a job may run, over all its attempts, before it is stopped."""
     max_attempts: int = Field(default=3, ge=1, le=20)
-    """How often the job is started when the cluster fails it. An error of the job's own is never tried again."""
+    """How often the job is started at most. An attempt that was preempted is not counted."""
+    retry_on: list[Retriable] = Field(
+        default=[Retriable.ENGINE_LOST, Retriable.ENGINE_ERROR, Retriable.NODE_LOST, Retriable.ENVIRONMENT_ERROR],
+        max_length=len(Retriable),
+    )
+    """The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+    An error of the job's own that comes a second time is not tried a third, whatever stands here."""
     pending_deadline_s: int | None = Field(default=None, ge=1, le=90 * 24 * 3600)
     """Seconds it may wait in the queue before its first start; for ever when null."""
     priority: int = Field(default=0, ge=-100, le=100)
@@ -309,8 +333,12 @@ class ExitCode(IntEnum):
     """The spec or the user's code is wrong: trying again gives the same."""
     DATA_ERROR = 65
     """The data can't be read, or is not what the spec says."""
-    OUT_OF_MEMORY = 71
+    NODE_LOST = 69
+    """Ray lost a worker or a node of it: training goes on from its last checkpoint in the next attempt."""
     INTERNAL = 70
+    OUT_OF_MEMORY = 71
+    ENVIRONMENT_ERROR = 78
+    """A package, a program or its code is missing where it runs."""
 
 
 class RunTag(StrEnum):

@@ -32,7 +32,6 @@ def train(envelope: Envelope) -> str:
             params=spec.params,
             settings=recipe.settings(params, spec.seed),
             resources=spec.resources,
-            max_attempts=spec.max_attempts,
             run_id=envelope.run_id,
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import tempfile
 import time
@@ -13,19 +12,16 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 from ray.exceptions import RayActorError, RayError
 from ray.train.torch import TorchTrainer, get_device
 
 from ratchet_pipelines import recipes
-from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, OutOfMemoryError, UserError
+from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, OutOfMemoryError, UserError, on_rank
 from ratchet_pipelines.spec import Resources
 from ratchet_pipelines.train import checkpoints, loop, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
 from ratchet_pipelines.train.interrupts import interruptible
 from ratchet_pipelines.train.tracking import MetricLog, mlflow_sender
-
-logger = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVAL_S = 5.0
 POLL_INTERVAL_S = "0.25"
@@ -43,7 +39,6 @@ class Training:
     params: dict[str, Any]
     settings: loop.Settings
     resources: Resources
-    max_attempts: int = 1
     run_id: str | None = None
     """The MLflow run that rank 0 logs every epoch to."""
     tracking_uri: str | None = None
@@ -55,26 +50,21 @@ class Training:
 def launch(training: Training, material: Any, callbacks: list[Any] | None = None) -> Best:
     """Trains on `training.resources` and returns the best epoch with its weights.
 
-    Blocks until the cluster has room. A worker or node that is lost is replaced, and training goes on from the last
-    checkpoint, up to `max_attempts` starts.
+    Blocks until the cluster has room. After a worker or a node was lost the same call, made anew, goes on from the last
+    checkpoint: when is for the platform to say, which has the queue.
 
     Raises:
         CancelledJobError: SIGINT was received.
-        OutOfMemoryError, EngineError: Ray ended a worker for its memory; lost one too often.
-        UserError: The training diverged. Errors of the recipe's own pass through.
+        OutOfMemoryError, EngineError: A worker had too little memory; one was lost.
+        UserError: The training diverged. Errors of the recipe's own pass through, with the rank they came up on.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_INTERVAL_S)
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # it shows every line that a worker prints twice
     config = {"training": training, "material": ray.put(material)}
-    for attempt in range(1, training.max_attempts + 1):
-        try:
-            return _best(_fit(training, config, callbacks))
-        except (RayActorError, ray.train.TrainingFailedError) as error:
-            cause = _cause(error)
-            if not isinstance(cause, RayError) or attempt == training.max_attempts:
-                raise _explained(cause, attempt) from error
-            logger.warning("A worker was lost (%s); training goes on from its last checkpoint.", cause)
-    raise AssertionError("max_attempts is at least 1")
+    try:
+        return _best(_fit(training, config, callbacks))
+    except (RayActorError, ray.train.TrainingFailedError) as error:
+        raise _explained(error) from error
 
 
 def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None) -> ray.train.Result:
@@ -92,6 +82,7 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
             name=training.name,
             storage_path=training.storage,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
             callbacks=callbacks,
         ),
     )
@@ -169,24 +160,30 @@ class RayReporter:
         print(f"Epoch {epoch} of {self._training.settings.epochs}: {values}", flush=True)  # noqa: T201
 
 
-def _cause(error: Exception) -> Exception:
-    """The first worker's own error, out of what Ray Train wraps it in."""
+def _explained(error: Exception) -> Exception:
+    """The first worker's own error, out of what Ray Train wraps it in, with its rank; Ray's errors in our words."""
     if isinstance(error, ray.train.WorkerGroupError) and error.worker_failures:
-        failures: list[Exception] = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
+        failures = sorted(error.worker_failures.items())
         # When one worker fails, its peers' collective operations break: the one that is ours says more.
-        ours = [failure for failure in failures if isinstance(failure, JobError | FloatingPointError)]
-        return (ours or failures)[0]
+        ours = [each for each in failures if isinstance(each[1], JobError | FloatingPointError)]
+        rank, cause = (ours or failures)[0]
+        return on_rank(_in_our_words(cause), rank)
     if isinstance(error, ray.train.ControllerError):
-        failure: Exception = error.controller_failure
-        return failure
-    return error
+        return _in_our_words(error.controller_failure)
+    return _in_our_words(error)
 
 
-def _explained(cause: Exception, attempts: int) -> Exception:
+def _in_our_words(cause: Exception) -> Exception:
     if isinstance(cause, FloatingPointError):
         return UserError(f"The training diverged: {cause}. Lower the learning rate.")
-    if isinstance(cause, RayOutOfMemoryError | MemoryError) or type(cause).__name__ == "OutOfMemoryError":
+    if _out_of_memory(cause):
         return OutOfMemoryError(f"A worker ran out of memory. Use smaller batches or more workers. {cause}")
-    if isinstance(cause, RayError):
-        return EngineError(f"A worker was lost {attempts} times: {cause}")
+    if isinstance(cause, RayError | ray.train.PreemptionError):
+        return EngineError(f"A worker was lost: {cause}")
     return cause
+
+
+def _out_of_memory(cause: Exception) -> bool:
+    """Of the host, as Ray's memory monitor or Python says it, or of a GPU, as torch does."""
+    named = type(cause).__name__ == "OutOfMemoryError" or isinstance(cause, MemoryError)
+    return named or (isinstance(cause, RayError) and "low on memory" in str(cause))

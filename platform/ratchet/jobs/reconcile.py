@@ -10,7 +10,7 @@ from ratchet import events
 from ratchet.clients.ports import Clients
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
-from ratchet.jobs import admission, retry, service, steps
+from ratchet.jobs import admission, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -53,7 +53,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             experiment_id=row.experiment_id,
             run_id=row.run_id,
             misses=row.misses,
-            last=service.counted(row) >= int(row.spec["max_attempts"]),
+            history=service.history(row),
             overdue=row.deadline_at is not None and moment >= row.deadline_at,
             stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,
             instance=cluster.instance if cluster else "",
@@ -145,15 +145,13 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         return AT_ONCE
 
     def _broken(self, session: Session, row: Job, found: steps.Broken) -> timedelta | None:
-        failure, row.engine_status = found.failure, found.engine_status
-        most, tried = int(row.spec["max_attempts"]), service.counted(row)
-        if not failure.retry or tried >= most:
-            again = f" Attempt {tried} of {most}." if failure.retry else ""
-            return self._fail(session, row, failure.reason, failure.message + again)
-        after = retry.backoff(failure.reason, tried)
-        message = f"{failure.message} Attempt {tried + 1} of {most} follows."
-        service.requeue(session, row, reason=failure.reason, message=message, after=after, actor=events.SYSTEM)
-        return after
+        reason, verdict = found.failure.reason, found.verdict
+        row.engine_status = found.engine_status
+        service.keep_failure(session, row, found.failure)
+        if verdict.after is None:
+            return self._fail(session, row, reason, verdict.message)
+        service.requeue(session, row, reason=reason, message=verdict.message, after=verdict.after, actor=events.SYSTEM)
+        return verdict.after
 
     def _fail(self, session: Session, row: Job, reason: Reason, message: str) -> timedelta | None:
         if row.status != JobStatus.FINALIZING:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
+from ratchet.jobs.classify import Failure
 from ratchet.jobs.status import Reason
+from ratchet_pipelines.spec import Job
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,43 @@ BACKOFF: dict[Reason, Backoff] = {
     Reason.ENVIRONMENT_ERROR: Backoff(10, 300),  # a registry or a package index that fails is not well in a second
 }
 OTHERWISE = Backoff(5, 60)
+OWN = {Reason.USER_ERROR, Reason.DATA_ERROR, Reason.OUT_OF_MEMORY, Reason.ENVIRONMENT_ERROR, Reason.INTERNAL}
+"""What a job fails of by itself. The same a second time will come a third; the cluster may fail it alike any number."""
+DETAILS = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+"""Addresses, sizes, process ids: what differs between two failures that are the same."""
 
 
-def backoff(reason: Reason, attempts: int) -> timedelta:
-    return BACKOFF.get(reason, OTHERWISE).after(attempts)
+@dataclass(frozen=True)
+class History:
+    """What became of a job's attempts so far."""
+
+    tried: int
+    """Attempts that count, with the one that has just failed."""
+    failures: frozenset[str] = frozenset()
+    """The `signature` of each that failed before."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`after` is when the next attempt may start; null when there is none. `message` is for a person."""
+
+    message: str
+    after: timedelta | None = None
+
+
+def decide(spec: Mapping[str, Any], failure: Failure, history: History) -> Verdict:
+    """Pure. `spec` is a `JobSpec` as JSON."""
+    most = int(spec["max_attempts"])
+    if failure.reason not in spec.get("retry_on", Job.model_fields["retry_on"].default):
+        return Verdict(failure.message)
+    if history.tried >= most:
+        return Verdict(f"{failure.message} Attempt {history.tried} of {most}.")
+    if failure.reason in OWN and signature(failure) in history.failures:
+        return Verdict(f"{failure.message} The same came of an earlier attempt, so it is not tried again.")
+    after = BACKOFF.get(failure.reason, OTHERWISE).after(history.tried)
+    return Verdict(f"{failure.message} Attempt {history.tried + 1} of {most} follows.", after)
+
+
+def signature(failure: Failure) -> str:
+    """Equal for two failures that are the same but for numbers."""
+    return f"{failure.reason} {DETAILS.sub('#', failure.error or failure.message)}"

@@ -2,25 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from ratchet.jobs.tables import Job
+from ratchet.jobs import classify
+from ratchet.jobs.classify import Failure
+from ratchet.jobs.status import JobStatus, Reason
+from ratchet.jobs.tables import Attempt, Job
+
+
+class FailureView(BaseModel):
+    """Why a job, or an attempt of it, failed."""
+
+    reason: str
+    message: str
+    error: str
+    """The last line of the traceback; empty where there is none."""
+    rank: int | None
+    """The worker that failed first, where it was one of several."""
+    exit_code: int | None
+    """Of the driver; null when it never ran, or was not at fault."""
+    log_tail: str
+    """The end of the driver's log."""
+    suggestion: str
+    """What to do about it; empty where there is nothing to do."""
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureView:
+        return cls(**asdict(failure), suggestion=classify.advice(Reason(failure.reason), failure.error))
+
+    @classmethod
+    def of_job(cls, row: Job) -> FailureView | None:
+        """The failure that a job ended with: the last attempt has the details, unless it never came to one."""
+        if row.status != JobStatus.FAILED or row.reason is None:
+            return None
+        last = row.attempts[-1].failure if row.attempts else None
+        failure = Failure(**(last or {"reason": Reason(row.reason), "message": ""}))
+        return cls.of(replace(failure, reason=Reason(row.reason), message=row.message))
 
 
 class AttemptView(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
     number: int
     submission_id: str
     """The job's name in Ray: `ray job logs <submission_id>`."""
     status: str
     reason: str | None
     message: str
+    failure: FailureView | None
+    """How it failed, where Ray or the job itself told of it."""
     started_at: datetime
     ended_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Attempt) -> AttemptView:
+        return cls(
+            number=row.number,
+            submission_id=row.submission_id,
+            status=row.status,
+            reason=row.reason,
+            message=row.message,
+            failure=None if row.failure is None else FailureView.of(Failure(**row.failure)),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+        )
 
 
 class ModelRef(BaseModel):
@@ -38,6 +85,8 @@ class JobView(BaseModel):
     engine_status: str | None
     reason: str | None
     message: str
+    failure: FailureView | None
+    """Why it failed; null unless it has."""
     spec: dict[str, Any]
     run_id: str | None
     mlflow_url: str | None
@@ -67,11 +116,12 @@ class JobView(BaseModel):
             engine_status=row.engine_status,
             reason=row.reason,
             message=row.message,
+            failure=FailureView.of_job(row),
             spec=row.spec,
             run_id=row.run_id,
             mlflow_url=link,
             model=model,
-            attempts=[AttemptView.model_validate(attempt) for attempt in row.attempts],
+            attempts=[AttemptView.of(attempt) for attempt in row.attempts],
             created_by=row.created_by,
             created_at=row.created_at,
             started_at=row.started_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -11,8 +12,10 @@ from sqlalchemy.orm import Session
 from ratchet import events
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, NotFound
-from ratchet.jobs import admission, checks
+from ratchet.jobs import admission, checks, retry
 from ratchet.jobs.admission import Admission
+from ratchet.jobs.classify import Failure
+from ratchet.jobs.retry import History
 from ratchet.jobs.schemas import PlanView, WaitView
 from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -169,9 +172,16 @@ def requeue(session: Session, job: Job, *, reason: Reason, message: str, after: 
     move(session, job, JobStatus.QUEUED, reason=reason, message=message, actor=actor)
 
 
-def counted(job: Job) -> int:
-    """The attempts that count against `max_attempts`: one that was preempted is no fault of anybody's."""
-    return sum(attempt.reason != Reason.PREEMPTED for attempt in job.attempts)
+def keep_failure(session: Session, job: Job, failure: Failure) -> None:
+    """How the newest attempt failed, for whoever asks why."""
+    session.get_one(Attempt, (job.id, job.attempt)).failure = asdict(failure)
+
+
+def history(job: Job) -> History:
+    """What `retry.decide` goes by. An attempt that was preempted is nobody's fault, and is not counted."""
+    counted = [attempt for attempt in job.attempts if attempt.reason != Reason.PREEMPTED]
+    failures = (retry.signature(Failure(**attempt.failure)) for attempt in counted if attempt.failure is not None)
+    return History(len(counted), frozenset(failures))
 
 
 def ran_for(job: Job) -> timedelta:

@@ -11,12 +11,17 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
-from ratchet.jobs import classify, logfiles
+from ratchet.jobs import classify, logfiles, retry
 from ratchet.jobs.classify import Failure
+from ratchet.jobs.retry import History, Verdict
 from ratchet.jobs.status import JobStatus, Reason
 from ratchet.logs import logger
 from ratchet.settings import Settings
+from ratchet_pipelines import notes
+from ratchet_pipelines.notes import FailureNote
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, RunTag, Sweep, Train
 
 log = logger("jobs")
@@ -57,8 +62,7 @@ class Seen:
     experiment_id: str | None
     run_id: str | None
     misses: int
-    last: bool
-    """No attempt is left after this one."""
+    history: History
     overdue: bool
     """Its deadline has passed."""
     stopping_for_s: float
@@ -110,6 +114,7 @@ class Done:
 @dataclass(frozen=True)
 class Broken:
     failure: Failure
+    verdict: Verdict
     engine_status: str
 
 
@@ -215,7 +220,7 @@ class Actor:
         info = self.clients.jobs.get(seen.submission_id)
         if info is None:
             message = "Ray does not know the job any more: its head was probably started anew."
-            return Broken(Failure(Reason.ENGINE_LOST, message, retry=True), "LOST")
+            return self._broken(seen, Failure(Reason.ENGINE_LOST, message), "LOST")
         match info.status:
             case RayStatus.SUCCEEDED:
                 return Done()
@@ -235,12 +240,22 @@ class Actor:
         return None if run is None else finite(run.metrics)
 
     def _failed(self, seen: Seen, info: JobInfo) -> Found:
-        run = self.clients.mlflow.get_run(seen.run_id or "")
         text = self._save_log(seen)
-        failure = classify.classify(info, run.tags.get(RunTag.MESSAGE) if run else None, text)
-        if seen.last or not failure.retry:
-            self._end_run(run, "FAILED")
-        return Broken(failure, info.status.value)
+        return self._broken(seen, classify.classify(info, self._note(seen), text), info.status.value)
+
+    def _note(self, seen: Seen) -> FailureNote | None:
+        """What the attempt left of its failure; without it there is still the exit status and the log."""
+        kept = self.clients.storage.read(notes.failure_path(seen.id, seen.attempt))
+        try:
+            return None if kept is None else FailureNote.model_validate_json(kept)
+        except ValidationError:
+            return None
+
+    def _broken(self, seen: Seen, failure: Failure, engine_status: str) -> Found:
+        verdict = retry.decide(seen.spec, failure, seen.history)
+        if verdict.after is None:
+            self._end_run(self.clients.mlflow.get_run(seen.run_id or ""), "FAILED")
+        return Broken(failure, verdict, engine_status)
 
     # -- finalizing
 

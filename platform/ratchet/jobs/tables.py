@@ -74,6 +74,8 @@ class Attempt(Base):
     status: Mapped[str] = mapped_column(default=AttemptStatus.STARTING.value)
     reason: Mapped[str | None]
     message: Mapped[str] = mapped_column(default="")
+    failure: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True).with_variant(JSONB(), "postgresql"))
+    """A `classify.Failure`, where it is Ray or the job itself that told of one."""
     started_at: Mapped[datetime] = mapped_column(server_default=db_now())
     ended_at: Mapped[datetime | None]
 

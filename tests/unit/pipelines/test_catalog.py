@@ -14,4 +14,4 @@ def test_the_schema_of_a_recipe_describes_its_fields() -> None:
 
 def test_the_schema_of_a_spec_describes_its_fields() -> None:
     assert Data.model_json_schema()["properties"]["features"]["description"].startswith("The columns to learn from")
-    assert "cluster fails it" in Train.model_json_schema()["properties"]["max_attempts"]["description"]
+    assert "was preempted" in Train.model_json_schema()["properties"]["max_attempts"]["description"]

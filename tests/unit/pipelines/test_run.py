@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ratchet_pipelines import run
-from ratchet_pipelines.errors import CancelledJobError, DataError, EngineError, OutOfMemoryError, UserError
+from ratchet_pipelines.errors import (
+    BadEnvironmentError,
+    CancelledJobError,
+    DataError,
+    EngineError,
+    OutOfMemoryError,
+    UserError,
+    on_rank,
+)
+from ratchet_pipelines.notes import FailureNote
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Data, Envelope, ExitCode, Train
 
 
@@ -24,13 +34,13 @@ class FakeMlflow:
 
 
 @pytest.fixture
-def mlflow(monkeypatch: pytest.MonkeyPatch) -> FakeMlflow:
+def mlflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeMlflow:
     envelope = Envelope(
         job="job-1",
         attempt=1,
         project="p",
         run_id="r",
-        storage="file:///s",
+        storage=tmp_path.as_uri(),
         spec=Train(data=Data(uri="sklearn://iris")),
     )
     monkeypatch.setenv(ENVELOPE_VARIABLE, envelope.model_dump_json())
@@ -62,7 +72,9 @@ def test_success(mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, capsys: py
         (DataError("change it"), ExitCode.DATA_ERROR),
         (OutOfMemoryError("change it"), ExitCode.OUT_OF_MEMORY),
         (MemoryError("change it"), ExitCode.OUT_OF_MEMORY),
-        (EngineError("change it"), ExitCode.INTERNAL),
+        (EngineError("change it"), ExitCode.NODE_LOST),
+        (BadEnvironmentError("change it"), ExitCode.ENVIRONMENT_ERROR),
+        (ModuleNotFoundError("change it"), ExitCode.ENVIRONMENT_ERROR),
         (KeyError("change it"), ExitCode.INTERNAL),
     ],
 )
@@ -78,6 +90,16 @@ def test_failure(
     assert mlflow.status == "FAILED"
     assert "change it" in mlflow.tags["ratchet.message"]
     assert "change it" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_failure_is_noted_for_the_platform_with_the_rank_it_came_up_on(
+    mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    does(monkeypatch, on_rank(KeyError("x"), 2))
+    run.main()
+    note = FailureNote.model_validate_json((tmp_path / "jobs" / "job-1" / "failure-1.json").read_bytes())
+    assert note == FailureNote(message="KeyError: 'x'", error="KeyError: 'x'", rank=2)
+    assert "On rank 2." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CancelledJobError("stopped")])

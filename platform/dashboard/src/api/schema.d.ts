@@ -1306,6 +1306,7 @@ export interface components {
         AttemptView: {
             /** Ended At */
             ended_at: string | null;
+            failure: components["schemas"]["FailureView"] | null;
             /** Message */
             message: string;
             /** Number */
@@ -1354,7 +1355,7 @@ export interface components {
             kind: "batch_prediction";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -1397,6 +1398,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /**
              * Seed
              * @default 0
@@ -1525,7 +1538,7 @@ export interface components {
             kind: "custom";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -1561,6 +1574,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /**
              * Seed
              * @default 0
@@ -1633,7 +1658,7 @@ export interface components {
             kind: "drift_check";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -1688,6 +1713,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /**
              * Seed
              * @default 0
@@ -1795,7 +1832,7 @@ export interface components {
             kind: "evaluate";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -1828,6 +1865,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /**
              * Seed
              * @default 0
@@ -1870,6 +1919,26 @@ export interface components {
             /** Project */
             project: string;
             target: components["schemas"]["EventTarget"];
+        };
+        /**
+         * FailureView
+         * @description Why a job, or an attempt of it, failed.
+         */
+        FailureView: {
+            /** Error */
+            error: string;
+            /** Exit Code */
+            exit_code: number | null;
+            /** Log Tail */
+            log_tail: string;
+            /** Message */
+            message: string;
+            /** Rank */
+            rank: number | null;
+            /** Reason */
+            reason: string;
+            /** Suggestion */
+            suggestion: string;
         };
         /**
          * FieldError
@@ -1965,6 +2034,7 @@ export interface components {
             ended_at: string | null;
             /** Engine Status */
             engine_status: string | null;
+            failure: components["schemas"]["FailureView"] | null;
             /** Id */
             id: string;
             /** Kind */
@@ -2870,6 +2940,12 @@ export interface components {
             workers: number;
         };
         /**
+         * Retriable
+         * @description What an attempt may fail of and be followed by another.
+         * @enum {string}
+         */
+        Retriable: "engine_lost" | "engine_error" | "node_lost" | "environment_error" | "out_of_memory" | "data_error" | "user_error" | "internal";
+        /**
          * Role
          * @enum {string}
          */
@@ -2943,7 +3019,7 @@ export interface components {
             kind: "sweep";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -3009,6 +3085,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /** Search */
             search: {
                 [key: string]: components["schemas"]["Uniform"] | components["schemas"]["Choice"];
@@ -3136,7 +3224,7 @@ export interface components {
             kind: "train";
             /**
              * Max Attempts
-             * @description How often the job is started when the cluster fails it. An error of the job's own is never tried again.
+             * @description How often the job is started at most. An attempt that was preempted is not counted.
              * @default 3
              */
             max_attempts: number;
@@ -3184,6 +3272,18 @@ export interface components {
              *     }
              */
             resources: components["schemas"]["Resources"];
+            /**
+             * Retry On
+             * @description The reasons for which a failed attempt is followed by another; of themselves, those that are the cluster's fault.
+             *     An error of the job's own that comes a second time is not tried a third, whatever stands here.
+             * @default [
+             *       "engine_lost",
+             *       "engine_error",
+             *       "node_lost",
+             *       "environment_error"
+             *     ]
+             */
+            retry_on: components["schemas"]["Retriable"][];
             /**
              * Seed
              * @default 0

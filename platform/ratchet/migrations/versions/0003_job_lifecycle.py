@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from ratchet.db import UtcDateTime
+from ratchet.migrations.types import Json
 
 revision = "0003"
 down_revision = "0002"
@@ -16,8 +17,12 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("not_before", UtcDateTime(), nullable=True))
+    with op.batch_alter_table("job_attempts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("failure", Json, nullable=True))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("job_attempts", schema=None) as batch_op:
+        batch_op.drop_column("failure")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_column("not_before")

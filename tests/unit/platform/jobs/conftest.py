@@ -22,6 +22,7 @@ from ratchet.jobs.stream import Follower
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.reconciler.loop import Reconciler, claim, step
 from ratchet.settings import Settings
+from ratchet_pipelines import notes
 from ratchet_pipelines.spec import JobSpec, RunTag
 
 SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
@@ -126,6 +127,11 @@ class World:
         submission = f"{job_id}-{job.attempt}"
         self.clients.jobs.jobs[submission].logs = "epoch 1\nDone in 3.0 s: models:/m-1\n"
         self.clients.jobs.succeed(submission)
+
+    def tell_failure(self, job_id: str, attempt: int, **note: Any) -> None:
+        """The running attempt leaves word of why it fails."""
+        text = notes.FailureNote(**note).model_dump_json()
+        self.clients.storage.files[notes.failure_path(job_id, attempt)] = text.encode()
 
     def clear(self) -> None:
         """As before the first job: for a property test, which has many worlds in one database."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ratchet.errors import Conflict
-from ratchet.jobs import retry, service
+from ratchet.jobs import service
 from ratchet.jobs.status import Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.models import service as models
@@ -89,7 +89,7 @@ def test_what_ray_is_given(world):
 def test_an_error_of_the_jobs_own_is_told_and_not_tried_again(world, exit_code, reason):
     job_id = world.submit(max_attempts=3)
     job = world.reach(job_id, "running")
-    world.clients.mlflow.tag(job.run_id, {str(RunTag.MESSAGE): "There is no column 'targt'. Did you mean 'target'?"})
+    world.tell_failure(job_id, 1, message="There is no column 'targt'. Did you mean 'target'?", rank=1)
     world.clients.jobs.fail(f"{job_id}-1", exit_code=exit_code)
     job = world.reach(job_id, "failed")
     assert (job.reason, job.message) == (reason, "There is no column 'targt'. Did you mean 'target'?")
@@ -161,9 +161,36 @@ def test_the_time_in_the_queue_does_not_count_against_the_deadline(world):
     assert left == pytest.approx(70, abs=1)
 
 
-def test_the_wait_for_the_next_attempt_doubles_up_to_a_limit():
-    waits = [retry.backoff(Reason.ENGINE_LOST, attempts).total_seconds() for attempts in (1, 2, 3, 19)]
-    assert waits == [2, 4, 8, 60]
+def test_the_same_error_twice_is_not_tried_a_third_time_and_every_attempt_keeps_its_own(world):
+    job_id = world.submit(max_attempts=5, retry_on=["user_error"])
+    for attempt, error in enumerate(["KeyError: 'x'", "KeyError: 'y'", "KeyError: 'x'"], start=1):
+        world.look_until(lambda number=attempt: f"{job_id}-{number}" in world.clients.jobs.jobs)
+        world.tell_failure(job_id, attempt, message=error, error=error)
+        world.clients.jobs.fail(f"{job_id}-{attempt}", exit_code=64)
+    job = world.reach(job_id, "failed")
+    assert job.message == "KeyError: 'x' The same came of an earlier attempt, so it is not tried again."
+    assert [attempt.failure["error"] for attempt in job.attempts] == ["KeyError: 'x'", "KeyError: 'y'", "KeyError: 'x'"]
+    assert world.clients.mlflow.runs[job.run_id].status == "FAILED"
+
+
+def test_a_job_that_ray_forgot_for_the_last_time_ends_its_run(world):
+    job_id = world.submit(max_attempts=1)
+    run_id = world.reach(job_id, "running").run_id
+    world.clients.jobs.lose(f"{job_id}-1")
+    assert world.reach(job_id, "failed").reason == "engine_lost"
+    assert world.clients.mlflow.runs[run_id].status == "FAILED"
+
+
+def test_an_attempt_that_was_preempted_is_not_counted(world):
+    job_id = world.submit(max_attempts=1)
+    world.reach(job_id, "running")
+    with world.sessions() as session:
+        job = session.get_one(Job, job_id)
+        service.requeue(session, job, reason=Reason.PREEMPTED, message="", after=timedelta(0), actor="system")
+        session.commit()
+    world.clients.jobs.stop(f"{job_id}-1")
+    world.reach(job_id, "running")
+    assert service.history(world.job(job_id)).tried == 1
 
 
 @pytest.mark.parametrize("engine", ["jobs", "mlflow", "storage"])

@@ -161,6 +161,27 @@ def test_a_ray_or_mlflow_that_is_down_is_a_503_of_what_needs_it_and_of_nothing_e
     submit(api)
 
 
+def test_why_it_failed(api, over):
+    job_id = submit(api)["id"]
+    over.reach(job_id, "running")
+    assert get(api, job_id)["failure"] is None
+    over.tell_failure(job_id, 1, message="Worker 1 found no GPU.", error="RuntimeError: no GPU", rank=1)
+    api.clients.jobs.jobs[f"{job_id}-1"].logs = "epoch 1\nRuntimeError: no GPU\n"
+    api.clients.jobs.fail(f"{job_id}-1", exit_code=64)
+    over.reach(job_id, "failed")
+    job = get(api, job_id)
+    assert job["failure"] == {
+        "reason": "user_error",
+        "message": "Worker 1 found no GPU.",
+        "error": "RuntimeError: no GPU",
+        "rank": 1,
+        "exit_code": 64,
+        "log_tail": "epoch 1\nRuntimeError: no GPU",
+        "suggestion": "Change what the message names, then clone the job with the change.",
+    }
+    assert job["attempts"][0]["failure"] == job["failure"]
+
+
 def test_the_trials_of_a_sweep_and_its_best(api, over):
     search = {"dropout": {"kind": "choice", "values": [0.1, 0.2]}}
     job_id = submit(api, {**BODY, "kind": "sweep", "search": search, "trials": 2})["id"]
