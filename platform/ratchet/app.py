@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.sessions = db.session_factory(engine)
     app.state.read_sessions = db.session_factory(engine, readonly=True)
     app.state.principals = Principals(app.state.sessions)
+    app.state.ending_threads = db.ending_threads()
     app.state.clients = clients or connect(settings)
     errors.install(app)
     for router in ROUTERS:

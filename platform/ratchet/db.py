@@ -6,26 +6,34 @@ Services never commit: the request (`routes`) or the reconciler's step does, onc
 from __future__ import annotations
 
 import secrets
+import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
+from anyio import to_thread
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, select
+from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, create_engine, event, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 BUSY_TIMEOUT_S = 5
+WRITING = "ratchet_writing"
+"""Marks a connection that has its process's turn to write."""
+ENDING_THREADS = 8
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -119,12 +127,27 @@ def open_engine(url: str) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
+    # SQLite's own waiting is polling with ever longer pauses, at which one writer of many starves for seconds. Those of
+    # this process wait for each other here instead, and only one at a time polls for the other process's lock.
+    turn = threading.Lock()
+
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("readonly", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if WRITING not in connection.info:
+            if not turn.acquire(timeout=BUSY_TIMEOUT_S):
+                raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+            connection.info[WRITING] = True
         # A transaction that reads, then writes, fails at once when another wrote in between (SQLITE_BUSY_SNAPSHOT),
         # without waiting. Taking the write lock at the start makes it wait its turn instead.
-        readonly = connection.get_execution_options().get("readonly", False)
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_: Any, record: ConnectionPoolEntry) -> None:
+        if record.info.pop(WRITING, False):
+            turn.release()
 
     return engine
 
@@ -164,13 +187,13 @@ def read_only(factory: sessionmaker[Session]) -> Iterator[Session]:
 
 
 async def _write_session(request: Request) -> AsyncIterator[Session]:
-    # Async, so that only what waits for the database takes a thread: the session itself connects when it is first used.
+    # Async, so that only what waits for the database takes a thread: the session connects when it is first used.
     session: Session = request.app.state.sessions()
     try:
         yield session
-        await run_in_threadpool(session.commit)
+        await _ending(request, session.commit)
     finally:
-        await run_in_threadpool(session.close)
+        await _ending(request, session.close)
 
 
 async def _read_session(request: Request) -> AsyncIterator[Session]:
@@ -178,7 +201,17 @@ async def _read_session(request: Request) -> AsyncIterator[Session]:
     try:
         yield session
     finally:
-        await run_in_threadpool(session.close)
+        await _ending(request, session.close)
+
+
+def ending_threads() -> anyio.CapacityLimiter:
+    """Threads for the ends of transactions alone: all others may be waiting for the lock that such a one holds."""
+    return anyio.CapacityLimiter(ENDING_THREADS)
+
+
+async def _ending(request: Request, end: Callable[[], None]) -> None:
+    with anyio.CancelScope(shield=True):  # a caller who hangs up must not leave a transaction open
+        await to_thread.run_sync(end, limiter=request.app.state.ending_threads)
 
 
 # `scope="function"`: committed before the answer is sent, so that nobody is told of a job that was not written.

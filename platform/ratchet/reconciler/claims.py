@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.db import now, read_only
@@ -45,19 +45,19 @@ def due(table: Any, moment: Any) -> ColumnElement[bool]:
 def take(session: Session, table: Any, limit: int, lease: timedelta = LEASE) -> list[tuple[str, int]]:
     """Claim rows that are due and free, the longest due first; (id, fencing token) of each. Commits."""
     moment = now(session)
-    query = select(table.id, table.lease).where(due(table, moment)).order_by(table.due_at).limit(limit)
-    taken = []
-    for row_id, token in session.execute(query.with_for_update(skip_locked=True)).all():
-        won = session.execute(
-            update(table)
-            .where(table.id == row_id, table.lease == token)
-            .values(lease=token + 1, lease_until=moment + lease, updated_at=table.updated_at)
-            .execution_options(synchronize_session=False)
-        )
-        if won.rowcount == 1:  # type: ignore[attr-defined]
-            taken.append((row_id, token + 1))
+    free = select(table.id).where(due(table, moment)).order_by(table.due_at).limit(limit)
+    # A CTE: as a plain subquery Postgres may run it again for every row, and take more than `limit`.
+    chosen = free.with_for_update(skip_locked=True).cte("chosen")
+    taken = session.execute(
+        update(table)
+        .where(table.id.in_(select(chosen.c.id)))
+        .values(lease=table.lease + 1, lease_until=moment + lease, updated_at=table.updated_at)
+        .returning(table.id, table.lease)
+        .execution_options(synchronize_session=False)
+    )
+    claims = [(row_id, token) for row_id, token in taken]
     session.commit()
-    return taken
+    return claims
 
 
 def release(session: Session, claim: Claim, due_before: datetime | None) -> None:
@@ -66,12 +66,19 @@ def release(session: Session, claim: Claim, due_before: datetime | None) -> None
     Raises `StaleClaimError`. The row stays locked until the commit, so nobody can take it in between.
     """
     table = claim.table
-    fenced = update(table).where(table.id == claim.row_id, table.lease == claim.token)
-    fenced = fenced.execution_options(synchronize_session=False)
-    if session.execute(fenced.values(lease_until=None, updated_at=table.updated_at)).rowcount != 1:  # type: ignore[attr-defined]
+    given_back = (
+        update(table)
+        .where(table.id == claim.row_id, table.lease == claim.token)
+        .values(
+            lease_until=None,
+            due_at=case((table.due_at == due_before, None), else_=table.due_at),
+            updated_at=table.updated_at,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if session.execute(given_back).rowcount != 1:  # type: ignore[attr-defined]
         session.rollback()
         raise claim.lost()
-    session.execute(fenced.where(table.due_at == due_before).values(due_at=None, updated_at=table.updated_at))
 
 
 def end_all(session: Session, tables: Sequence[Any]) -> None:
