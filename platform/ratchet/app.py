@@ -18,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
-from ratchet import __version__, auth, dashboard, db, errors, health, logs, middleware, mlflow_proxy
+from ratchet import __version__, auth, dashboard, db, errors, health, keys, logs, middleware, mlflow_proxy
 from ratchet.abtests import routes as abtests
 from ratchet.audit import routes as audit
 from ratchet.clients import connect
@@ -89,6 +89,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with app.state.sessions() as session:
         ensure_default(session)
         ensure_cluster(session)
+        app.state.page_key = keys.ensure(session, keys.PAGE_TOKENS)
         if settings.bootstrap_token_file is not None:
             tokens.bootstrap(session, settings.bootstrap_token_file.read_text().strip())
         session.commit()

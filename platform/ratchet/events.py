@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ratchet.db import Base, db_now
+from ratchet.fields import Fields, column, values
 
 SYSTEM = "system"
 """The actor when a reconciler acts on its own: a retry, a verdict, an alert."""
@@ -21,7 +22,12 @@ SYSTEM = "system"
 
 class Event(Base):
     __tablename__ = "events"
-    __table_args__ = (Index(None, "project", "id"), Index(None, "target_kind", "target_id", "id"))
+    __table_args__ = (
+        Index(None, "at", "id"),
+        Index(None, "project", "at", "id"),
+        Index(None, "project", "action", "at", "id"),
+        Index(None, "project", "target_id", "at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(server_default=db_now())
@@ -68,6 +74,24 @@ class EventView(BaseModel):
             after=row.after,
             message=row.message,
         )
+
+
+EVENT_FIELDS = Fields(
+    {
+        "id": column(Event.id),
+        "at": column(Event.at),
+        "project": column(Event.project),
+        "actor": column(Event.actor),
+        "action": column(Event.action),
+        "target.kind": column(Event.target_kind),
+        "target.id": column(Event.target_id),
+        "before": values(Event.before),
+        "after": values(Event.after),
+        "message": column(Event.message, orderable=False),
+    },
+    order="at",
+    indexed=frozenset({"action", "target.id"}),
+)
 
 
 def emit(

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 from sqlalchemy import select
 
 from ratchet.abtests import service
-from ratchet.abtests.schemas import ABTestView, NewABTest
+from ratchet.abtests.schemas import ABTEST_FIELDS, ABTestView, NewABTest
 from ratchet.abtests.tables import ABTest
 from ratchet.auth import Reader, Writer
 from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotencyHeader
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 
 router = APIRouter(prefix="/projects/{project}/abtests")
+ABTestPage = Annotated[Page, Depends(listing(ABTEST_FIELDS))]
 
 
 @router.post("", status_code=201)
@@ -36,7 +39,7 @@ def list_abtests(
     project: str,
     principal: Reader,
     session: ReadSession,
-    page: PageQuery,
+    page: ABTestPage,
     endpoint: str | None = None,
     status: str | None = None,
 ) -> PageOf[ABTestView]:
@@ -45,7 +48,7 @@ def list_abtests(
         query = query.where(ABTest.endpoint == endpoint)
     if status:
         query = query.where(ABTest.status == status)
-    rows, following = page.take(session, query, ABTest.id)
+    rows, following = page.take(session, query)
     return PageOf(items=[service.view(session, row, looks=False) for row in rows], next_page_token=following)
 
 

@@ -5,6 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ratchet.abtests.status import ABTestStatus
+from ratchet.abtests.tables import ABTest
+from ratchet.fields import Fields, column
 from ratchet_pipelines.spec import Name
 
 MetricKind = Literal["accuracy", "mean_outcome", "absolute_error", "squared_error"]
@@ -127,3 +130,21 @@ class ABTestView(BaseModel):
     created_by: str
     created_at: datetime
     decided_at: datetime | None
+
+
+ABTEST_FIELDS = Fields(
+    {
+        "id": column(ABTest.id),
+        "name": column(ABTest.name),
+        "endpoint": column(ABTest.endpoint),
+        "control": column(ABTest.control),
+        "treatment": column(ABTest.treatment),
+        "status": column(ABTest.status, ABTestStatus),
+        "decision": column(ABTest.decision),
+        "reason": column(ABTest.reason),
+        "message": column(ABTest.message, orderable=False),
+        "created_by": column(ABTest.created_by),
+        "created_at": column(ABTest.created_at),
+        "decided_at": column(ABTest.decided_at),
+    }
+)

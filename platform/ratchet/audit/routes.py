@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from ratchet.audit import service
 from ratchet.audit.chain import Anchor
@@ -12,10 +12,11 @@ from ratchet.audit.schemas import VerificationView
 from ratchet.auth import Admin, Reader
 from ratchet.db import ReadSession
 from ratchet.errors import FieldError, Invalid
-from ratchet.events import Event, EventView
-from ratchet.paging import PageOf, PageQuery
+from ratchet.events import EVENT_FIELDS, EventView
+from ratchet.paging import Page, PageOf, listing
 
 router = APIRouter(tags=["events"])
+EventPage = Annotated[Page, Depends(listing(EVENT_FIELDS))]
 
 MAX_LINKS = 20_000
 """Checked in one request: about half a second."""
@@ -26,22 +27,22 @@ def list_events(
     project: str,
     principal: Reader,
     session: ReadSession,
-    page: PageQuery,
+    page: EventPage,
     target: str | None = None,
     action: str | None = None,
 ) -> PageOf[EventView]:
     """The audit log, newest first; `target` is an id, `action` a verb such as `job.submitted`."""
     query = service.listed(project=project, target=target, action=action)
-    rows, following = page.take(session, query, Event.id)
+    rows, following = page.take(session, query)
     return PageOf(items=[EventView.of(row) for row in rows], next_page_token=following)
 
 
 @router.get("/events")
 def list_all_events(
-    principal: Admin, session: ReadSession, page: PageQuery, target: str | None = None, action: str | None = None
+    principal: Admin, session: ReadSession, page: EventPage, target: str | None = None, action: str | None = None
 ) -> PageOf[EventView]:
     """The audit log of all projects, newest first."""
-    rows, following = page.take(session, service.listed(target=target, action=action), Event.id)
+    rows, following = page.take(session, service.listed(target=target, action=action))
     return PageOf(items=[EventView.of(row) for row in rows], next_page_token=following)
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from ratchet.auth import Reader, Writer
 from ratchet.db import ReadSession, WriteSession, read_only
 from ratchet.endpoints import predictions, service
 from ratchet.endpoints.schemas import (
+    ENDPOINT_FIELDS,
     EndpointUpdate,
     EndpointView,
     NewEndpoint,
@@ -22,10 +23,11 @@ from ratchet.endpoints.schemas import (
 from ratchet.endpoints.tables import Endpoint
 from ratchet.errors import Unavailable
 from ratchet.idempotency import IdempotencyHeader
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 from ratchet.settings import Settings
 
 router = APIRouter(prefix="/projects/{project}/endpoints", tags=["endpoints"])
+EndpointPage = Annotated[Page, Depends(listing(ENDPOINT_FIELDS))]
 
 MAX_PREDICTIONS = 1_000
 DEFAULT_WINDOW_S = 3_600
@@ -57,11 +59,11 @@ def list_endpoints(
     project: str,
     principal: Reader,
     session: ReadSession,
-    page: PageQuery,
+    page: EndpointPage,
     request: Request,
     status: str | None = None,
 ) -> PageOf[EndpointView]:
-    rows, following = page.take(session, service.endpoints(project, status), Endpoint.id)
+    rows, following = page.take(session, service.endpoints(project, status))
     return PageOf(items=[EndpointView.of(row, _serving(request)) for row in rows], next_page_token=following)
 
 

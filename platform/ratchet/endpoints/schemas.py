@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
+from ratchet.endpoints.status import Status
 from ratchet.endpoints.tables import Endpoint, Outcome
+from ratchet.fields import Fields, column
 from ratchet_pipelines.spec import Alias, Name
 
 MAX_VARIANTS = 20
@@ -94,6 +96,23 @@ class EndpointView(BaseModel):
         own = {name: getattr(row, name) for name in cls.model_fields if name not in ("url", "created_by", "variants")}
         variants = [VariantView.model_validate(variant) for variant in row.variants]
         return cls(**own, url=f"{serving}/{row.project}/{row.name}", created_by=row.actor, variants=variants)
+
+
+ENDPOINT_FIELDS = Fields(
+    {
+        "id": column(Endpoint.id),
+        "name": column(Endpoint.name),
+        "status": column(Endpoint.status, Status),
+        "engine_status": column(Endpoint.engine_status),
+        "reason": column(Endpoint.reason),
+        "message": column(Endpoint.message, orderable=False),
+        "generation": column(Endpoint.generation),
+        "replicas": column(Endpoint.replicas),
+        "created_by": column(Endpoint.actor),
+        "created_at": column(Endpoint.created_at),
+        "updated_at": column(Endpoint.updated_at),
+    }
+)
 
 
 class NewOutcome(BaseModel):

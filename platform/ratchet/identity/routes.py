@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
 
 from ratchet import auth
 from ratchet.auth import Admin, PlatformAdmin, Reader, Writer
 from ratchet.db import ReadSession, WriteSession
 from ratchet.identity import service, tokens
 from ratchet.identity.schemas import (
+    MEMBER_FIELDS,
+    TOKEN_FIELDS,
+    USER_FIELDS,
     Me,
     MemberChanges,
     MemberView,
@@ -24,10 +29,14 @@ from ratchet.identity.schemas import (
     UserView,
 )
 from ratchet.identity.tables import Account, Token
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 from ratchet.projects.service import visible
+from ratchet.projects.tables import Project
 
 router = APIRouter(tags=["identity"])
+TokenPage = Annotated[Page, Depends(listing(TOKEN_FIELDS))]
+UserPage = Annotated[Page, Depends(listing(USER_FIELDS))]
+MemberPage = Annotated[Page, Depends(listing(MEMBER_FIELDS))]
 MEMBERS = "/projects/{project}/members"
 SERVICE_ACCOUNTS = "/projects/{project}/service-accounts"
 TOKENS = "/projects/{project}/tokens"
@@ -53,7 +62,7 @@ def sign_out(request: Request, response: Response, session: WriteSession) -> Non
 
 @router.get("/me")
 def me(principal: Reader, session: ReadSession) -> Me:
-    names = [project.name for project in visible(session, principal)]
+    names = [project.name for project in session.scalars(visible(principal).order_by(Project.name))]
     roles = {name: principal.role_in(name) for name in names}
     return Me(
         id=principal.id,
@@ -66,9 +75,11 @@ def me(principal: Reader, session: ReadSession) -> Me:
 
 
 @router.get("/me/tokens")
-def list_my_tokens(principal: Reader, session: ReadSession) -> PageOf[TokenView]:
+def list_my_tokens(principal: Reader, session: ReadSession, page: TokenPage) -> PageOf[TokenView]:
     """Your tokens, newest first, revoked ones too; never a secret."""
-    return PageOf(items=[TokenView.of(row, owner) for row, owner in tokens.of_owner(session, principal.id)])
+    found = tokens.of_owner(session, principal.id)
+    items, following = page.take_from(TokenView.of(row, owner) for row, owner in found)
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.post("/me/tokens", status_code=201)
@@ -83,7 +94,7 @@ def revoke_my_token(token_id: str, principal: Writer, session: WriteSession) -> 
 
 
 @router.get("/users")
-def list_users(principal: PlatformAdmin, session: ReadSession, page: PageQuery) -> PageOf[UserView]:
+def list_users(principal: PlatformAdmin, session: ReadSession, page: UserPage) -> PageOf[UserView]:
     rows, following = service.list_users(session, page)
     return PageOf(items=[UserView.of(row) for row in rows], next_page_token=following)
 
@@ -105,9 +116,10 @@ def change_user(user_id: str, body: UserChanges, principal: PlatformAdmin, sessi
 
 
 @router.get(MEMBERS)
-def list_members(project: str, principal: Reader, session: ReadSession) -> PageOf[MemberView]:
+def list_members(project: str, principal: Reader, session: ReadSession, page: MemberPage) -> PageOf[MemberView]:
     """Users and service accounts, and what each may do here."""
-    return PageOf(items=[MemberView.of(*found) for found in service.list_members(session, project)])
+    items, following = page.take_from(MemberView.of(*found) for found in service.list_members(session, project))
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.post(MEMBERS, status_code=201)
@@ -128,8 +140,12 @@ def remove_member(project: str, account_id: str, principal: Admin, session: Writ
 
 
 @router.get(SERVICE_ACCOUNTS)
-def list_service_accounts(project: str, principal: Reader, session: ReadSession) -> PageOf[MemberView]:
-    return PageOf(items=[MemberView.of(*found) for found in service.list_service_accounts(session, project)])
+def list_service_accounts(
+    project: str, principal: Reader, session: ReadSession, page: MemberPage
+) -> PageOf[MemberView]:
+    found = service.list_service_accounts(session, project)
+    items, following = page.take_from(MemberView.of(*each) for each in found)
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.post(SERVICE_ACCOUNTS, status_code=201)
@@ -147,10 +163,11 @@ def delete_service_account(project: str, account_id: str, principal: Admin, sess
 
 
 @router.get(TOKENS)
-def list_tokens(project: str, principal: Writer, session: ReadSession) -> PageOf[TokenView]:
+def list_tokens(project: str, principal: Writer, session: ReadSession, page: TokenPage) -> PageOf[TokenView]:
     """The tokens that open this project alone: all of them for its administrators, else your own."""
     found = service.list_project_tokens(session, project, principal)
-    return PageOf(items=[TokenView.of(row, owner) for row, owner in found])
+    items, following = page.take_from(TokenView.of(row, owner) for row, owner in found)
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.post(TOKENS, status_code=201)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ratchet.fields import Fields, Kind, attribute, column
 from ratchet.identity.roles import Role, Scope
 from ratchet.identity.tables import Account, AccountKind, Membership, Source, Token
 from ratchet_pipelines.spec import Name
@@ -57,6 +58,20 @@ class UserView(BaseModel):
         )
 
 
+USER_FIELDS = Fields(
+    {
+        "id": column(Account.id),
+        "name": column(Account.name),
+        "email": column(Account.email),
+        "platform_admin": column(Account.platform_admin),
+        "disabled": column(Account.disabled_at.is_not(None)),
+        "signs_in_by": column(Account.issuer),
+        "last_login_at": column(Account.last_login_at),
+        "created_at": column(Account.created_at),
+    }
+)
+
+
 class NewMember(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -91,6 +106,20 @@ class MemberView(BaseModel):
             source=Source(row.source),
             created_at=row.created_at,
         )
+
+
+MEMBER_FIELDS = Fields(
+    {
+        "id": attribute("id", Kind.TEXT),
+        "kind": attribute("kind", Kind.TEXT),
+        "name": attribute("name", Kind.TEXT),
+        "role": attribute("role", Kind.TEXT),
+        "source": attribute("source", Kind.TEXT),
+        "created_at": attribute("created_at", Kind.TIME),
+    },
+    order="name",
+    descending=False,
+)
 
 
 class NewServiceAccount(BaseModel):
@@ -142,6 +171,22 @@ class TokenView(BaseModel):
             revoked_at=row.revoked_at,
             last_used_at=row.last_used_at,
         )
+
+
+TOKEN_FIELDS = Fields(
+    {
+        "id": attribute("id", Kind.TEXT),
+        "name": attribute("name", Kind.TEXT),
+        "owner": attribute("owner", Kind.TEXT),
+        "project": attribute("project", Kind.TEXT, nullable=True),
+        "scope": attribute("scope", Kind.TEXT),
+        "prefix": attribute("prefix", Kind.TEXT),
+        "created_at": attribute("created_at", Kind.TIME),
+        "expires_at": attribute("expires_at", Kind.TIME, nullable=True),
+        "revoked_at": attribute("revoked_at", Kind.TIME, nullable=True),
+        "last_used_at": attribute("last_used_at", Kind.TIME, nullable=True),
+    }
+)
 
 
 class TokenCreated(TokenView):

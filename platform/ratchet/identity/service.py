@@ -54,7 +54,7 @@ def get_user(session: Session, user_id: str) -> Account:
 
 
 def list_users(session: Session, page: Page) -> tuple[Sequence[Account], str]:
-    return page.take(session, select(Account).where(Account.kind == USER), Account.id)
+    return page.take(session, select(Account).where(Account.kind == USER))
 
 
 def change_user(session: Session, user_id: str, changes: UserChanges, *, actor: str) -> Account:

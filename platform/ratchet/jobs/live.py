@@ -62,13 +62,14 @@ def trials(clients: Clients, subject: Subject) -> list[TrialView]:
         runs = clients.mlflow.children(subject.experiment_id, subject.run_id)
     return [
         TrialView(
+            number=number,
             run_id=run.run_id,
             params=run.params,
             status=run.status.lower(),
             metrics=steps.finite(run.metrics),
             best=run.run_id == subject.best_trial,
         )
-        for run in runs
+        for number, run in enumerate(runs, start=1)
     ]
 
 

@@ -16,10 +16,10 @@ from ratchet.db import ReadSession, WriteSession, read_only
 from ratchet.idempotency import IdempotencyHeader
 from ratchet.jobs import live, service, stream
 from ratchet.jobs.live import Subject
-from ratchet.jobs.schemas import JobView, LogView, MetricsView, PlanView, TrialView, WaitView
+from ratchet.jobs.schemas import JOB_FIELDS, TRIAL_FIELDS, JobView, LogView, MetricsView, PlanView, TrialView, WaitView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 from ratchet.settings import Settings
 from ratchet_pipelines.spec import JobSpec
 
@@ -34,6 +34,8 @@ def _subject(project: str, job_id: str, principal: Reader, request: Request) -> 
 
 
 JobSubject = Annotated[Subject, Depends(_subject)]
+JobPage = Annotated[Page, Depends(listing(JOB_FIELDS))]
+TrialPage = Annotated[Page, Depends(listing(TRIAL_FIELDS))]
 
 
 @router.post(JOBS, status_code=202)
@@ -68,7 +70,7 @@ def list_jobs(
     project: str,
     principal: Reader,
     session: ReadSession,
-    page: PageQuery,
+    page: JobPage,
     request: Request,
     status: Annotated[list[JobStatus] | None, Query()] = None,
     kind: Annotated[str | None, Query(max_length=20)] = None,
@@ -103,9 +105,10 @@ def get_job_metrics(subject: JobSubject, request: Request) -> MetricsView:
 
 
 @router.get(f"{JOBS}/{{job_id}}/trials")
-def list_job_trials(subject: JobSubject, request: Request) -> PageOf[TrialView]:
+def list_job_trials(subject: JobSubject, page: TrialPage, request: Request) -> PageOf[TrialView]:
     """A sweep's trials, oldest first."""
-    return PageOf(items=live.trials(_clients(request), subject))
+    items, following = page.take_from(live.trials(_clients(request), subject))
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.get(f"{JOBS}/{{job_id}}/logs")

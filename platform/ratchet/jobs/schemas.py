@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy import String, func
 
+from ratchet.fields import Fields, Kind, attribute, column, numbers, values
 from ratchet.jobs import classify
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.status import JobStatus, Reason
@@ -132,6 +134,33 @@ class JobView(BaseModel):
         )
 
 
+JOB_FIELDS = Fields(
+    {
+        "id": column(Job.id),
+        "name": column(Job.name),
+        "kind": column(Job.kind),
+        "status": column(Job.status, JobStatus),
+        "engine_status": column(Job.engine_status),
+        "reason": column(Job.reason, Reason),
+        "message": column(Job.message, orderable=False),
+        "model": column(func.substr(Job.model_name, func.length(Job.project) + 2, type_=String)),
+        "run_id": column(Job.run_id),
+        "priority": column(Job.priority),
+        "cpus": column(Job.cpus),
+        "gpus": column(Job.gpus),
+        "attempt": column(Job.attempt),
+        "created_by": column(Job.created_by),
+        "created_at": column(Job.created_at),
+        "started_at": column(Job.started_at),
+        "ended_at": column(Job.ended_at),
+        "updated_at": column(Job.updated_at),
+        "metrics": numbers(Job.metrics),
+        "params": values(Job.spec, "params"),
+    },
+    indexed=frozenset({"name", "kind", "status"}),
+)
+
+
 class PlanView(BaseModel):
     """What a spec would do, were it submitted now."""
 
@@ -182,8 +211,25 @@ class LogView(BaseModel):
 class TrialView(BaseModel):
     """One trial of a sweep: a child run of its run."""
 
+    number: int
+    """Its place in the sweep, from 1."""
     run_id: str
     params: dict[str, str]
     status: str
     metrics: dict[str, float | None]
     best: bool
+
+
+TRIAL_FIELDS = Fields(
+    {
+        "run_id": attribute("run_id", Kind.TEXT),
+        "number": attribute("number", Kind.INTEGER),
+        "status": attribute("status", Kind.TEXT),
+        "best": attribute("best", Kind.BOOLEAN),
+        "params": attribute("params", Kind.VALUE, keyed=True),
+        "metrics": attribute("metrics", Kind.NUMBER, keyed=True),
+    },
+    key="run_id",
+    order="number",
+    descending=False,
+)

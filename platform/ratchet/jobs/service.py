@@ -81,7 +81,7 @@ def list_jobs(
         query = query.where(Job.status.in_(status))
     if kind:
         query = query.where(Job.kind == kind)
-    return page.take(session, query, Job.id)
+    return page.take(session, query)
 
 
 def cancel(session: Session, job: Job, *, actor: str) -> Job:

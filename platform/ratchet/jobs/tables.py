@@ -19,7 +19,8 @@ CLUSTER = "cluster"
 class Job(Identified, Leased, Base):
     __tablename__ = "jobs"
     __table_args__ = (
-        Index(None, "project", "id"),
+        Index(None, "project", "created_at", "id"),
+        *(Index(None, "project", name, "created_at", "id") for name in ("name", "kind", "status")),
         Index("ix_jobs_queue", "status", "priority", "id"),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratchet import events, idempotency
+from ratchet import events, idempotency, keys
 from ratchet.abtests import tables as abtests
 from ratchet.audit import tables as audit
 from ratchet.db import Base
@@ -16,7 +16,7 @@ from ratchet.projects import tables as projects
 from ratchet.reconciler import tables as reconcilers
 
 ALL = (
-    *(events, audit, idempotency, identity, projects, jobs, models, endpoints, abtests, monitors, pipelines),
+    *(events, audit, idempotency, keys, identity, projects, jobs, models, endpoints, abtests, monitors, pipelines),
     reconcilers,
 )
 metadata = Base.metadata

@@ -16,6 +16,9 @@ from ratchet.errors import NotFound, Unavailable
 from ratchet.idempotency import IdempotencyHeader
 from ratchet.models import service
 from ratchet.models.schemas import (
+    ALIAS_MOVE_FIELDS,
+    MODEL_FIELDS,
+    PROMOTION_FIELDS,
     AliasMoveView,
     ModelSummary,
     ModelView,
@@ -24,8 +27,7 @@ from ratchet.models.schemas import (
     PromotionView,
     VersionView,
 )
-from ratchet.models.tables import AliasMove, Promotion
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 from ratchet_pipelines.catalog import suggestion
 from ratchet_pipelines.spec import NAME_PATTERN, Alias, RunTag
 
@@ -33,6 +35,9 @@ router = APIRouter(prefix="/projects/{project}/models", tags=["models"])
 
 ModelName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 Answer = TypeVar("Answer")
+ModelPage = Annotated[Page, Depends(listing(MODEL_FIELDS))]
+PromotionPage = Annotated[Page, Depends(listing(PROMOTION_FIELDS))]
+AliasMovePage = Annotated[Page, Depends(listing(ALIAS_MOVE_FIELDS))]
 MAX_VERSIONS = 200
 """The newest versions are shown, at most this many, each with the metrics of its run."""
 CALLS_AT_ONCE = 8
@@ -47,17 +52,17 @@ Registry = Annotated[Mlflow, Depends(_mlflow)]
 
 
 @router.get("")
-def list_models(project: str, principal: Reader, mlflow: Registry) -> PageOf[ModelSummary]:
+def list_models(project: str, principal: Reader, mlflow: Registry, page: ModelPage) -> PageOf[ModelSummary]:
     """The registered models of the project, as MLflow has them now."""
     prefix = service.registered_name(project, "")
     models = _ask(lambda: mlflow.list_registered_models(prefix))
     latest = _each(lambda model: mlflow.list_versions(model.name)[:1], models)
-    return PageOf(
-        items=[
-            _summary(model, prefix, versions[0].version if versions else None)
-            for model, versions in zip(models, latest, strict=True)
-        ]
-    )
+    summaries = [
+        _summary(model, prefix, versions[0].version if versions else None)
+        for model, versions in zip(models, latest, strict=True)
+    ]
+    items, following = page.take_from(summaries)
+    return PageOf(items=items, next_page_token=following)
 
 
 @router.get("/{model}")
@@ -104,10 +109,15 @@ def create_promotion(
 
 @router.get("/{model}/promotions")
 def list_promotions(
-    project: str, model: ModelName, principal: Reader, session: ReadSession, page: PageQuery, status: str | None = None
+    project: str,
+    model: ModelName,
+    principal: Reader,
+    session: ReadSession,
+    page: PromotionPage,
+    status: str | None = None,
 ) -> PageOf[PromotionView]:
     query = service.promotions(project, model, status)
-    rows, following = page.take(session, query, Promotion.id)
+    rows, following = page.take(session, query)
     return PageOf(items=[PromotionView.of(row) for row in rows], next_page_token=following)
 
 
@@ -136,10 +146,15 @@ def set_alias(
 
 @router.get("/{model}/alias-moves")
 def list_alias_moves(
-    project: str, model: ModelName, principal: Reader, session: ReadSession, page: PageQuery, alias: str | None = None
+    project: str,
+    model: ModelName,
+    principal: Reader,
+    session: ReadSession,
+    page: AliasMovePage,
+    alias: str | None = None,
 ) -> PageOf[AliasMoveView]:
     """Who moved which alias, when, from what, on what evidence; newest first."""
-    rows, following = page.take(session, service.alias_moves(project, model, alias), AliasMove.id)
+    rows, following = page.take(session, service.alias_moves(project, model, alias))
     return PageOf(items=[AliasMoveView.of(row) for row in rows], next_page_token=following)
 
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ratchet.fields import Fields, attribute, column
+from ratchet.fields import Kind as FieldKind
+from ratchet.models.status import Status
 from ratchet.models.tables import AliasMove, Promotion
 from ratchet_pipelines.catalog import suggestion
 from ratchet_pipelines.spec import Alias, Data
@@ -111,6 +114,25 @@ class PromotionView(BaseModel):
         return cls.model_validate(row)
 
 
+PROMOTION_FIELDS = Fields(
+    {
+        "id": column(Promotion.id),
+        "version": column(Promotion.version),
+        "alias": column(Promotion.alias),
+        "status": column(Promotion.status, Status),
+        "previous_version": column(Promotion.previous_version),
+        "move": column(Promotion.move),
+        "reason": column(Promotion.reason),
+        "message": column(Promotion.message, orderable=False),
+        "actor": column(Promotion.actor),
+        "created_at": column(Promotion.created_at),
+        "updated_at": column(Promotion.updated_at),
+        "decided_at": column(Promotion.decided_at),
+        "moved_at": column(Promotion.moved_at),
+    }
+)
+
+
 class AliasMoveView(BaseModel):
     """One move of an alias."""
 
@@ -128,6 +150,20 @@ class AliasMoveView(BaseModel):
     @classmethod
     def of(cls, row: AliasMove) -> AliasMoveView:
         return cls.model_validate(row)
+
+
+ALIAS_MOVE_FIELDS = Fields(
+    {
+        "id": column(AliasMove.id),
+        "alias": column(AliasMove.alias),
+        "from_version": column(AliasMove.from_version),
+        "to_version": column(AliasMove.to_version),
+        "actor": column(AliasMove.actor),
+        "promotion": column(AliasMove.promotion_id),
+        "at": column(AliasMove.at),
+    },
+    order="at",
+)
 
 
 class VersionView(BaseModel):
@@ -148,6 +184,19 @@ class ModelSummary(BaseModel):
     latest_version: int | None
     aliases: dict[str, int]
     description: str | None
+
+
+MODEL_FIELDS = Fields(
+    {
+        "name": attribute("name", FieldKind.TEXT),
+        "latest_version": attribute("latest_version", FieldKind.INTEGER, nullable=True),
+        "aliases": attribute("aliases", FieldKind.NUMBER, keyed=True),
+        "description": attribute("description", FieldKind.TEXT, nullable=True),
+    },
+    key="name",
+    order="name",
+    descending=False,
+)
 
 
 class ModelView(ModelSummary):

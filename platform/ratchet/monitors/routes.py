@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from typing import Annotated
+
 import fsspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
@@ -9,12 +11,23 @@ from ratchet.db import ReadSession, WriteSession, now
 from ratchet.errors import NotFound
 from ratchet.idempotency import IdempotencyHeader
 from ratchet.monitors import service
-from ratchet.monitors.schemas import AlertView, CheckView, MonitorView, NewMonitor
+from ratchet.monitors.schemas import (
+    ALERT_FIELDS,
+    CHECK_FIELDS,
+    MONITOR_FIELDS,
+    AlertView,
+    CheckView,
+    MonitorView,
+    NewMonitor,
+)
 from ratchet.monitors.status import MonitorStatus
 from ratchet.monitors.tables import Alert, Check, Monitor
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 
 router = APIRouter(prefix="/projects/{project}")
+MonitorPage = Annotated[Page, Depends(listing(MONITOR_FIELDS))]
+CheckPage = Annotated[Page, Depends(listing(CHECK_FIELDS))]
+AlertPage = Annotated[Page, Depends(listing(ALERT_FIELDS))]
 
 
 @router.post("/monitors", status_code=201)
@@ -35,8 +48,8 @@ def create_monitor(
 
 
 @router.get("/monitors")
-def list_monitors(project: str, principal: Reader, session: ReadSession, page: PageQuery) -> PageOf[MonitorView]:
-    rows, following = page.take(session, select(Monitor).where(Monitor.project == project), Monitor.id)
+def list_monitors(project: str, principal: Reader, session: ReadSession, page: MonitorPage) -> PageOf[MonitorView]:
+    rows, following = page.take(session, select(Monitor).where(Monitor.project == project))
     return PageOf(items=[service.view(session, row) for row in rows], next_page_token=following)
 
 
@@ -75,10 +88,10 @@ def resume_monitor(project: str, monitor: str, principal: Writer, session: Write
 
 @router.get("/monitors/{monitor}/checks")
 def list_checks(
-    project: str, monitor: str, principal: Reader, session: ReadSession, page: PageQuery
+    project: str, monitor: str, principal: Reader, session: ReadSession, page: CheckPage
 ) -> PageOf[CheckView]:
     row = service.get(session, project, monitor)
-    checks, following = page.take(session, select(Check).where(Check.monitor_id == row.id), Check.id)
+    checks, following = page.take(session, select(Check).where(Check.monitor_id == row.id))
     return PageOf(items=[service.view_check(row, check) for check in checks], next_page_token=following)
 
 
@@ -103,8 +116,8 @@ def get_check_report(project: str, check: str, principal: Reader, session: ReadS
 
 @router.get("/monitors/{monitor}/alerts")
 def list_alerts(
-    project: str, monitor: str, principal: Reader, session: ReadSession, page: PageQuery
+    project: str, monitor: str, principal: Reader, session: ReadSession, page: AlertPage
 ) -> PageOf[AlertView]:
     row = service.get(session, project, monitor)
-    alerts, following = page.take(session, select(Alert).where(Alert.monitor_id == row.id), Alert.id)
+    alerts, following = page.take(session, select(Alert).where(Alert.monitor_id == row.id))
     return PageOf(items=[service.view_alert(row, alert) for alert in alerts], next_page_token=following)

@@ -6,6 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ratchet.cron import cron
+from ratchet.fields import Fields, column
+from ratchet.monitors.status import CheckStatus, MonitorStatus, Verdict
+from ratchet.monitors.tables import Alert, Check, Monitor
 from ratchet_pipelines.spec import Name
 
 
@@ -72,3 +75,39 @@ class AlertView(BaseModel):
     message: str
     pipeline_run: str | None
     created_at: datetime
+
+
+MONITOR_FIELDS = Fields(
+    {
+        "id": column(Monitor.id),
+        "name": column(Monitor.name),
+        "endpoint": column(Monitor.endpoint),
+        "pipeline": column(Monitor.pipeline),
+        "status": column(Monitor.status, MonitorStatus),
+        "next_check_at": column(Monitor.next_check_at),
+        "created_by": column(Monitor.created_by),
+        "created_at": column(Monitor.created_at),
+    }
+)
+CHECK_FIELDS = Fields(
+    {
+        "id": column(Check.id),
+        "status": column(Check.status, CheckStatus),
+        "verdict": column(Check.verdict, Verdict),
+        "job": column(Check.job_id),
+        "message": column(Check.message, orderable=False),
+        "since": column(Check.since),
+        "until": column(Check.until),
+        "created_at": column(Check.created_at),
+        "ended_at": column(Check.ended_at),
+    }
+)
+ALERT_FIELDS = Fields(
+    {
+        "id": column(Alert.id),
+        "check": column(Alert.check_id),
+        "pipeline_run": column(Alert.pipeline_run_id),
+        "message": column(Alert.message, orderable=False),
+        "created_at": column(Alert.created_at),
+    }
+)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ratchet.db import Base, Identified, Leased
@@ -31,10 +31,10 @@ class Monitor(Identified, Leased, Base):
 class Check(Identified, Leased, Base):
     __tablename__ = "checks"
     # A tick makes one check, whoever sees it and however often.
-    __table_args__ = (UniqueConstraint("monitor_id", "scheduled_for"),)
+    __table_args__ = (UniqueConstraint("monitor_id", "scheduled_for"), Index(None, "monitor_id", "created_at", "id"))
 
     project: Mapped[str]
-    monitor_id: Mapped[str] = mapped_column(ForeignKey("monitors.id"), index=True)
+    monitor_id: Mapped[str] = mapped_column(ForeignKey("monitors.id"))
     scheduled_for: Mapped[datetime]
     since: Mapped[datetime]
     until: Mapped[datetime]

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
 from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotencyHeader
-from ratchet.paging import PageOf, PageQuery
+from ratchet.paging import Page, PageOf, listing
 from ratchet.pipelines import service
-from ratchet.pipelines.schemas import NewPipeline, PipelineRunView, PipelineView
+from ratchet.pipelines.schemas import PIPELINE_FIELDS, RUN_FIELDS, NewPipeline, PipelineRunView, PipelineView
 from ratchet.pipelines.tables import Pipeline, PipelineRun
 
 router = APIRouter(prefix="/projects/{project}")
+PipelinePage = Annotated[Page, Depends(listing(PIPELINE_FIELDS))]
+RunPage = Annotated[Page, Depends(listing(RUN_FIELDS))]
 
 
 @router.post("/pipelines", status_code=201)
@@ -32,8 +36,8 @@ def create_pipeline(
 
 
 @router.get("/pipelines")
-def list_pipelines(project: str, principal: Reader, session: ReadSession, page: PageQuery) -> PageOf[PipelineView]:
-    rows, following = page.take(session, select(Pipeline).where(Pipeline.project == project), Pipeline.id)
+def list_pipelines(project: str, principal: Reader, session: ReadSession, page: PipelinePage) -> PageOf[PipelineView]:
+    rows, following = page.take(session, select(Pipeline).where(Pipeline.project == project))
     return PageOf(items=[service.view(session, row) for row in rows], next_page_token=following)
 
 
@@ -58,7 +62,7 @@ def list_pipeline_runs(
     project: str,
     principal: Reader,
     session: ReadSession,
-    page: PageQuery,
+    page: RunPage,
     pipeline: str | None = None,
     status: str | None = None,
 ) -> PageOf[PipelineRunView]:
@@ -67,7 +71,7 @@ def list_pipeline_runs(
         query = query.where(PipelineRun.pipeline_id == service.get(session, project, pipeline).id)
     if status:
         query = query.where(PipelineRun.status == status)
-    rows, following = page.take(session, query, PipelineRun.id)
+    rows, following = page.take(session, query)
     return PageOf(items=[service.view_run(session, row) for row in rows], next_page_token=following)
 
 

@@ -4,10 +4,14 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from sqlalchemy import select
 
 from ratchet.abtests.schemas import ABTestSettings
 from ratchet.cron import cron
+from ratchet.fields import Fields, column
 from ratchet.models.schemas import Gate
+from ratchet.pipelines.status import RunStatus
+from ratchet.pipelines.tables import Pipeline, PipelineRun
 from ratchet_pipelines.spec import Name, Sweep, Train
 
 
@@ -91,3 +95,31 @@ class PipelineView(BaseModel):
     last_run: PipelineRunView | None
     created_by: str
     created_at: datetime
+
+
+PIPELINE_FIELDS = Fields(
+    {
+        "id": column(Pipeline.id),
+        "name": column(Pipeline.name),
+        "schedule": column(Pipeline.schedule),
+        "next_run_at": column(Pipeline.next_run_at),
+        "created_by": column(Pipeline.created_by),
+        "created_at": column(Pipeline.created_at),
+    }
+)
+RUN_FIELDS = Fields(
+    {
+        "id": column(PipelineRun.id),
+        "pipeline": column(
+            select(Pipeline.name).where(Pipeline.id == PipelineRun.pipeline_id).correlate(PipelineRun).scalar_subquery()
+        ),
+        "trigger.kind": column(PipelineRun.trigger_kind),
+        "trigger.ref": column(PipelineRun.trigger_ref),
+        "status": column(PipelineRun.status, RunStatus),
+        "reason": column(PipelineRun.reason),
+        "message": column(PipelineRun.message, orderable=False),
+        "created_by": column(PipelineRun.created_by),
+        "created_at": column(PipelineRun.created_at),
+        "ended_at": column(PipelineRun.ended_at),
+    }
+)

@@ -32,9 +32,10 @@ class PipelineRun(Identified, Leased, Base):
             sqlite_where=text("status = 'running'"),
             postgresql_where=text("status = 'running'"),
         ),
+        Index(None, "project", "created_at", "id"),
     )
 
-    project: Mapped[str] = mapped_column(index=True)
+    project: Mapped[str]
     pipeline_id: Mapped[str] = mapped_column(ForeignKey("pipelines.id"), index=True)
     spec: Mapped[dict[str, Any]]
     """The pipeline's, as it was when the run began."""

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 
 from ratchet.auth import Admin, Reader
 from ratchet.db import ReadSession, WriteSession
-from ratchet.paging import PageOf
+from ratchet.paging import Page, PageOf, listing
 from ratchet.projects import service
-from ratchet.projects.schemas import NewProject, ProjectView
+from ratchet.projects.schemas import PROJECT_FIELDS, NewProject, ProjectView
+from ratchet.projects.tables import Project
 
 router = APIRouter()
+ProjectPage = Annotated[Page, Depends(listing(PROJECT_FIELDS))]
 
 
 @router.get("/projects")
-def list_projects(principal: Reader, session: ReadSession) -> PageOf[ProjectView]:
-    return PageOf(items=[ProjectView.model_validate(row) for row in service.visible(session, principal)])
+def list_projects(principal: Reader, session: ReadSession, page: ProjectPage) -> PageOf[ProjectView]:
+    rows, following = page.take(session, service.visible(principal))
+    return PageOf(items=[ProjectView.model_validate(row) for row in rows], next_page_token=following)
 
 
 @router.post("/projects", status_code=201)
@@ -23,5 +28,4 @@ def create_project(body: NewProject, principal: Admin, session: WriteSession) ->
 
 @router.get("/projects/{project}")
 def get_project(project: str, principal: Reader, session: ReadSession) -> ProjectView:
-    row = next(row for row in service.visible(session, principal) if row.name == project)
-    return ProjectView.model_validate(row)
+    return ProjectView.model_validate(session.get_one(Project, project))

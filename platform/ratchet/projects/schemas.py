@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ratchet.fields import Fields, column
+from ratchet.projects.tables import Project
 from ratchet_pipelines.spec import Name
 
 
@@ -20,3 +22,15 @@ class ProjectView(BaseModel):
     name: str
     description: str
     created_at: datetime
+
+
+PROJECT_FIELDS = Fields(
+    {
+        "name": column(Project.name),
+        "description": column(Project.description, orderable=False),
+        "created_at": column(Project.created_at),
+    },
+    key="name",
+    order="name",
+    descending=False,
+)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ratchet import events
@@ -28,11 +28,11 @@ def create(session: Session, new: NewProject, principal: Principal) -> Project:
     return project
 
 
-def visible(session: Session, principal: Principal) -> list[Project]:
-    """The projects in which the principal may do anything, by name."""
-    query = select(Project).order_by(Project.name)
+def visible(principal: Principal) -> Select[Project]:
+    """The projects in which the principal may do anything."""
+    query = select(Project)
     if not principal.platform_admin:
         query = query.where(Project.name.in_(principal.roles))
     elif principal.project is not None:
         query = query.where(Project.name == principal.project)
-    return list(session.scalars(query))
+    return query

@@ -3301,6 +3301,8 @@ export interface components {
             metrics: {
                 [key: string]: number | null;
             };
+            /** Number */
+            number: number;
             /** Params */
             params: {
                 [key: string]: string;
@@ -3461,9 +3463,14 @@ export interface operations {
             query?: {
                 target?: string | null;
                 action?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, at, project, actor, action, target.kind, target.id, before.<key>, after.<key>, message. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default at desc. */
+                order_by?: string;
             };
             header?: never;
             path?: never;
@@ -3584,7 +3591,16 @@ export interface operations {
     };
     list_my_tokens: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, owner, project, scope, prefix, created_at, expires_at, revoked_at, last_used_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3675,7 +3691,16 @@ export interface operations {
     };
     list_projects: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: name, description, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default name asc. */
+                order_by?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3771,9 +3796,14 @@ export interface operations {
             query?: {
                 endpoint?: string | null;
                 status?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, endpoint, control, treatment, status, decision, reason, message, created_by, created_at, decided_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -3970,9 +4000,14 @@ export interface operations {
         parameters: {
             query?: {
                 status?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, status, engine_status, reason, message, generation, replicas, created_by, created_at, updated_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -4249,9 +4284,14 @@ export interface operations {
             query?: {
                 target?: string | null;
                 action?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, at, project, actor, action, target.kind, target.id, before.<key>, after.<key>, message. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -4286,9 +4326,14 @@ export interface operations {
             query?: {
                 status?: components["schemas"]["JobStatus"][] | null;
                 kind?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, kind, status, engine_status, reason, message, model, run_id, priority, cpus, gpus, attempt, created_by, created_at, started_at, ended_at, updated_at, metrics.<key>, params.<key>. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -4489,7 +4534,16 @@ export interface operations {
     };
     list_job_trials: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: run_id, number, status, best, params.<key>, metrics.<key>. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default number asc. */
+                order_by?: string;
+            };
             header?: never;
             path: {
                 project: string;
@@ -4620,7 +4674,16 @@ export interface operations {
     };
     list_members: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, kind, name, role, source, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default name asc. */
+                order_by?: string;
+            };
             header?: never;
             path: {
                 project: string;
@@ -4752,7 +4815,16 @@ export interface operations {
     };
     list_models: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: name, latest_version, aliases.<key>, description. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default name asc. */
+                order_by?: string;
+            };
             header?: never;
             path: {
                 project: string;
@@ -4817,9 +4889,14 @@ export interface operations {
         parameters: {
             query?: {
                 alias?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, alias, from_version, to_version, actor, promotion, at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -4891,9 +4968,14 @@ export interface operations {
         parameters: {
             query?: {
                 status?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, version, alias, status, previous_version, move, reason, message, actor, created_at, updated_at, decided_at, moved_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -4998,9 +5080,14 @@ export interface operations {
     list_monitors: {
         parameters: {
             query?: {
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, endpoint, pipeline, status, next_check_at, created_by, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -5102,9 +5189,14 @@ export interface operations {
     list_alerts: {
         parameters: {
             query?: {
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, check, pipeline_run, message, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -5138,9 +5230,14 @@ export interface operations {
     list_checks: {
         parameters: {
             query?: {
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, status, verdict, job, message, since, until, created_at, ended_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -5272,9 +5369,14 @@ export interface operations {
             query?: {
                 pipeline?: string | null;
                 status?: string | null;
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, pipeline, trigger.kind, trigger.ref, status, reason, message, created_by, created_at, ended_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -5371,9 +5473,14 @@ export interface operations {
     list_pipelines: {
         parameters: {
             query?: {
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, schedule, next_run_at, created_by, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path: {
@@ -5506,7 +5613,16 @@ export interface operations {
     };
     list_service_accounts: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, kind, name, role, source, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default name asc. */
+                order_by?: string;
+            };
             header?: never;
             path: {
                 project: string;
@@ -5602,7 +5718,16 @@ export interface operations {
     };
     list_tokens: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, owner, project, scope, prefix, created_at, expires_at, revoked_at, last_used_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
+            };
             header?: never;
             path: {
                 project: string;
@@ -5786,9 +5911,14 @@ export interface operations {
     list_users: {
         parameters: {
             query?: {
-                /** @description At most 1000. */
+                /** @description At most 1,000; more are taken for that. */
                 page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, email, platform_admin, disabled, signs_in_by, last_login_at, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
             };
             header?: never;
             path?: never;

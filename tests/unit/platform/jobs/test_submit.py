@@ -6,7 +6,8 @@ import pytest
 
 from ratchet.errors import Invalid, NotFound
 from ratchet.jobs import service
-from ratchet.paging import Page
+from ratchet.jobs.schemas import JOB_FIELDS
+from ratchet.paging import page
 
 UNIFORM = {"kind": "uniform", "low": 1e-4, "high": 1e-1, "log": True}
 
@@ -104,10 +105,10 @@ def test_lists_are_newest_first_by_pages_and_filtered(world):
     jobs = [world.submit() for _ in range(5)]
     world.cancel(jobs[0])
     with world.sessions() as session:
-        rows, token = service.list_jobs(session, "default", Page(page_size=3, page_token=""))
+        rows, token = service.list_jobs(session, "default", page(JOB_FIELDS, 3))
         assert [row.id for row in rows] == jobs[:1:-1]
-        rows, token = service.list_jobs(session, "default", Page(page_size=3, page_token=token))
+        rows, token = service.list_jobs(session, "default", page(JOB_FIELDS, 3, token))
         assert ([row.id for row in rows], token) == (jobs[1::-1], "")
-        rows, _ = service.list_jobs(session, "default", Page(page_size=9, page_token=""), status=["cancelled"])
+        rows, _ = service.list_jobs(session, "default", page(JOB_FIELDS), status=["cancelled"])
         assert [row.id for row in rows] == jobs[:1]
-        assert service.list_jobs(session, "other", Page(page_size=9, page_token=""))[0] == []
+        assert service.list_jobs(session, "other", page(JOB_FIELDS))[0] == []
