@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import anyio
 from anyio import to_thread
 from fastapi import Depends, Request
-from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, create_engine, event, select
+from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, QueuePool, create_engine, event, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
@@ -34,6 +34,11 @@ BUSY_TIMEOUT_S = 5
 WRITING = "ratchet_writing"
 """Marks a connection that has its process's turn to write."""
 ENDING_THREADS = 8
+POSTGRES_LIMITS = (
+    "-c lock_timeout=5s",
+    # A process that is stopped (SIGSTOP) in a transaction must not keep its rows: the others pass over locked ones.
+    "-c idle_in_transaction_session_timeout=10s",
+)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -118,8 +123,10 @@ def open_engine(url: str) -> Engine:
     """An engine whose connections wait at most a few seconds for a lock, and notice a database that was restarted."""
     if not url.startswith("sqlite"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        return create_engine(url, pool_pre_ping=True, pool_size=20, pool_timeout=5, connect_args={"connect_timeout": 5})
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, pool_size=20)
+        limits = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": " ".join(POSTGRES_LIMITS)}
+        return create_engine(url, pool_pre_ping=True, pool_size=20, pool_timeout=BUSY_TIMEOUT_S, connect_args=limits)
+    options = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+    engine = create_engine(url, poolclass=QueuePool, pool_size=20, pool_timeout=BUSY_TIMEOUT_S, connect_args=options)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:

@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from starlette.exceptions import HTTPException
 
 from ratchet.logs import logger, request_id
@@ -102,14 +101,15 @@ class Unavailable(RatchetError):
         super().__init__(detail, hint=hint, headers={"Retry-After": str(retry_after_s)})
 
 
+class OutOfSpace(RatchetError):
+    status, code, title = 507, "out_of_space", "No space is left"
+
+
 def install(app: FastAPI) -> None:
-    """Answer every error of this tree, of validation, of routing and of the database with problem details."""
+    """Answer every error of this tree, of validation and of routing with problem details; `outages` has the rest."""
     app.add_exception_handler(RatchetError, _answer_ours)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_routing)
-    app.add_exception_handler(OperationalError, _answer_database)
-    app.add_exception_handler(DBAPIError, _answer_database)
-    app.add_exception_handler(DataError, _answer_data)
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
@@ -193,18 +193,6 @@ async def _answer_routing(request: Request, error: Exception) -> JSONResponse:
         ours.hint = f"{request.method} {request.url.path[:200]} is not an address of this API: see /docs."
     ours.status, ours.title, ours.headers = error.status_code, str(error.detail), dict(error.headers or {})
     return problem(request, ours)
-
-
-async def _answer_database(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, DBAPIError)
-    logger("errors").warning("database_error", error=str(error.orig), path=request.url.path)
-    return problem(request, Unavailable("The database did not answer in time.", hint="Try again in a few seconds."))
-
-
-async def _answer_data(request: Request, error: Exception) -> JSONResponse:
-    """A value that Postgres can't hold: a NUL in a text."""
-    assert isinstance(error, DataError)
-    return problem(request, Invalid("A value in the request is none that can be stored.", hint="Is there a NUL in it?"))
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:

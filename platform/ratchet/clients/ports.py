@@ -29,6 +29,10 @@ class EngineSilent(EngineUnavailable):
     """Nobody answered at all, or only that the engine is not there."""
 
 
+class EngineFull(EngineUnavailable):
+    """It has no space left for what was to be written."""
+
+
 class EngineRefused(EngineError):
     """The engine answered that it will not (4xx); the message is its own."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import fsspec
 
-from ratchet.clients.ports import EngineRefused, EngineUnavailable
+from ratchet.clients.ports import EngineFull, EngineRefused, EngineUnavailable
 
 
 class FsspecStorage:
@@ -27,7 +29,9 @@ class FsspecStorage:
             self._files.pipe_file(part, data)
             self._files.mv(part, target)
         except OSError as error:
-            raise EngineUnavailable("storage", f"{self.uri(path)} can't be written: {error}") from error
+            self._discard(part)
+            kind = EngineFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else EngineUnavailable
+            raise kind("storage", f"{self.uri(path)} can't be written: {error}") from error
 
     def read(self, path: str) -> bytes | None:
         try:
@@ -47,6 +51,10 @@ class FsspecStorage:
         except OSError as error:
             raise EngineUnavailable("storage", f"{self.uri(folder)} can't be listed: {error}") from error
         return sorted(path.removeprefix(base).lstrip("/") for path in found if not path.endswith(".part"))
+
+    def _discard(self, part: str) -> None:
+        with suppress(OSError):
+            self._files.rm_file(part)
 
     @property
     def _files(self) -> Any:
