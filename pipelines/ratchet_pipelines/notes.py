@@ -1,6 +1,6 @@
-"""Small files in storage by which a job tells the platform what an exit status can't; under `jobs/<job>/`.
+"""Small files in storage by which a job and the platform tell each other what Ray can't; under `jobs/<job>/`.
 
-The platform reads them with a storage of its own: it imports the models and the paths alone.
+The platform has a storage of its own to read and write them with: it imports the models and the paths alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,18 @@ class FailureNote(Spec):
 def failure_path(job: str, attempt: int) -> str:
     """Below the storage's root."""
     return f"jobs/{job}/failure-{attempt}.json"
+
+
+def bar_path(job: str, attempt: int) -> str:
+    """Where this file is, the attempt must not begin. Ray can't stop a job that it has not started yet."""
+    return f"jobs/{job}/barred-{attempt}"
+
+
+def is_barred(storage: Uri, job: str, attempt: int) -> bool:
+    import fsspec
+
+    files, target = fsspec.core.url_to_fs(f"{storage}/{bar_path(job, attempt)}")
+    return bool(files.exists(target))
 
 
 def write(storage: Uri, path: str, note: Spec) -> None:

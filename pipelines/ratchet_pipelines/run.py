@@ -42,6 +42,9 @@ def main() -> int:
         _say(f"The variable {ENVELOPE_VARIABLE} holds no job: {error}")
         return ExitCode.USER_ERROR
     try:
+        if notes.is_barred(envelope.storage, envelope.job, envelope.attempt):
+            _say("It was stopped before it began.")
+            return CANCELLED
         message = _job(envelope)(envelope)
     except (CancelledJobError, KeyboardInterrupt):
         _end(envelope, "KILLED", "The job was stopped.")

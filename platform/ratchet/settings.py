@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """The Python that starts a job, on the cluster."""
     max_concurrent_jobs: int = Field(default=16, ge=1)
     """Ray jobs alive at once: each costs the head a supervisor process (about 85 MB)."""
+    ray_start_timeout_s: int = Field(default=600, ge=10)
+    """How long Ray may take to start a job it was given, its environment included, before another attempt is made."""
 
     mlflow_url: str = "http://127.0.0.1:5000"
     """MLflow as the API and the reconciler reach it."""

@@ -162,6 +162,10 @@ def test_the_clients_against_the_real_engines(platform: Platform) -> None:
     found = mlflow.get_run(run.run_id)
     assert found is not None
     assert (found.status, found.tags["a"], found.ended) == ("KILLED", "b", True)
+    mlflow.resume_run(run.run_id)
+    found = mlflow.get_run(run.run_id)
+    assert found is not None
+    assert not found.ended
     assert mlflow.get_run("0" * 32) is None
 
     assert mlflow.get_registered_model("other.m") is None

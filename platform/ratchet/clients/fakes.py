@@ -232,6 +232,10 @@ class FakeMlflow:
         with self.faults.call("mlflow.end_run"):
             self.runs[run_id] = replace(self._run(run_id), status=status, end_time_ms=next(self._numbers))
 
+    def resume_run(self, run_id: str) -> None:
+        with self.faults.call("mlflow.resume_run"):
+            self.runs[run_id] = replace(self._run(run_id), status="RUNNING")
+
     def get_artifact(self, run_id: str, path: str) -> bytes | None:
         with self.faults.call("mlflow.get_artifact"):
             return self.artifacts.get((run_id, path))

@@ -83,6 +83,9 @@ class MlflowClient:
     def end_run(self, run_id: str, status: str) -> None:
         self._post("runs/update", run_id=run_id, status=status, end_time=_now_ms())
 
+    def resume_run(self, run_id: str) -> None:
+        self._post("runs/update", run_id=run_id, status="RUNNING")
+
     def get_artifact(self, run_id: str, path: str) -> bytes | None:
         try:
             response = self._http.request("GET", "/get-artifact", params={"run_id": run_id, "path": path})

@@ -174,6 +174,9 @@ class Mlflow(Protocol):
 
     def end_run(self, run_id: str, status: str) -> None: ...
 
+    def resume_run(self, run_id: str) -> None:
+        """Have it run again, ended or not."""
+
     def get_artifact(self, run_id: str, path: str) -> bytes | None:
         """A small file of the run; None when there is none. At most 32 MiB, else `EngineRefused`."""
 

@@ -22,10 +22,12 @@ from ratchet.settings import Settings
 AT_ONCE = timedelta(0)
 NEVER: timedelta | None = None
 WATCH_EVERY = timedelta(seconds=1)
+WATCH_STOPPING_EVERY = timedelta(seconds=0.5)
 HEAD_OF_QUEUE_EVERY = timedelta(seconds=5)
 QUEUE_EVERY = timedelta(seconds=30)
 """The head is woken when room comes free: these are for the case that a wake-up is lost."""
 MAX_BACKOFF_S = 30
+STOPPED_BY_DEADLINE = (JobStatus.STARTING, JobStatus.RUNNING, JobStatus.UNKNOWN)
 
 
 class JobReconciler(Reconciler[Job, Seen, Found]):
@@ -54,6 +56,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             run_id=row.run_id,
             misses=row.misses,
             history=service.history(row),
+            attempt_for_s=(moment - row.attempts[-1].started_at).total_seconds() if row.attempts else 0,
             overdue=row.deadline_at is not None and moment >= row.deadline_at,
             stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,
             instance=cluster.instance if cluster else "",
@@ -68,7 +71,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             return AT_ONCE  # somebody moved it while we looked: what was found is of a state that is gone
         match found:
             case steps.Unreachable():
-                return self._unreachable(session, row, found)
+                return self._unreachable(session, row, seen, found)
             case steps.Refused():
                 return self._fail(session, row, Reason.ENGINE_ERROR, found.message)
         row.misses = 0
@@ -90,10 +93,12 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             case steps.Stopped():
                 return self._stopped(session, row, found)
 
-    def _unreachable(self, session: Session, row: Job, found: steps.Unreachable) -> timedelta:
+    def _unreachable(self, session: Session, row: Job, seen: Seen, found: steps.Unreachable) -> timedelta:
         """Nobody knows of a change. Asked again after 1, 2, 4, … seconds; each second while Ray itself is silent."""
         row.engine_status = UNREACHABLE
         row.misses += 1
+        if seen.overdue and row.status in STOPPED_BY_DEADLINE:
+            return self._overran(session, row)
         cluster = session.get(Cluster, CLUSTER)
         silent = cluster is not None and cluster.status == UNREACHABLE
         if silent and row.status == JobStatus.RUNNING:
@@ -103,7 +108,11 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             service.note(row, reason=Reason(row.reason) if row.reason else None, message=found.message)
         return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
 
-    def _queued(self, session: Session, row: Job) -> timedelta:
+    def _queued(self, session: Session, row: Job) -> timedelta | None:
+        pending = service.pending_until(row)
+        if pending is not None and pending <= now(session):
+            message = f"It was not started within the {row.spec['pending_deadline_s']} s that it had to wait."
+            return self._fail(session, row, Reason.PENDING_DEADLINE_EXCEEDED, message)
         decision = service.admit(session, row, self.settings.max_concurrent_jobs)
         if not decision.admitted:
             service.note(row, reason=decision.reason, message=decision.message)
@@ -114,9 +123,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
 
     def _submitted(self, session: Session, row: Job, found: steps.Submitted) -> timedelta:
         row.experiment_id, row.run_id, row.engine_status = found.experiment_id, found.run_id, "PENDING"
-        moment = now(session)
-        row.started_at = row.started_at or moment
-        row.deadline_at = moment + timedelta(seconds=row.spec["deadline_s"]) - service.ran_for(row)
+        row.started_at = row.started_at or now(session)
         session.get_one(Attempt, (row.id, row.attempt)).status = AttemptStatus.RUNNING.value
         service.move(session, row, JobStatus.RUNNING, actor=events.SYSTEM)
         return WATCH_EVERY
@@ -125,18 +132,19 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         if row.engine_status != found.engine_status:
             row.engine_status = found.engine_status
         if row.status == JobStatus.CANCELLING:
-            return WATCH_EVERY
+            return WATCH_STOPPING_EVERY
         if row.status == JobStatus.UNKNOWN:
             service.move(session, row, JobStatus.RUNNING, message="Ray answers again.", actor=events.SYSTEM)
         service.note(row, reason=None, message="")
         if found.metrics is not None and found.metrics != row.metrics:
             row.metrics = found.metrics
-        if seen.overdue:
-            message = f"It ran for more than its deadline of {row.spec['deadline_s']} s."
-            reason = Reason.DEADLINE_EXCEEDED
-            service.move(session, row, JobStatus.CANCELLING, reason=reason, message=message, actor=events.SYSTEM)
-            return AT_ONCE
-        return WATCH_EVERY
+        return self._overran(session, row) if seen.overdue else WATCH_EVERY
+
+    def _overran(self, session: Session, row: Job) -> timedelta:
+        message = f"It ran for more than its deadline of {row.spec['deadline_s']} s."
+        reason = Reason.DEADLINE_EXCEEDED
+        service.move(session, row, JobStatus.CANCELLING, reason=reason, message=message, actor=events.SYSTEM)
+        return AT_ONCE
 
     def _done(self, session: Session, row: Job) -> timedelta:
         row.engine_status = "SUCCEEDED"
@@ -154,7 +162,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         return verdict.after
 
     def _fail(self, session: Session, row: Job, reason: Reason, message: str) -> timedelta | None:
-        if row.status != JobStatus.FINALIZING:
+        if row.status not in (JobStatus.QUEUED, JobStatus.FINALIZING):
             service.end_attempt(session, row, AttemptStatus.FAILED, reason, message)
         service.move(session, row, JobStatus.FAILED, reason=reason, message=message, actor=events.SYSTEM)
         return NEVER

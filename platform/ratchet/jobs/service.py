@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -154,6 +154,7 @@ def start_attempt(session: Session, job: Job) -> Attempt:
     """The next attempt, written before Ray hears of it."""
     job.attempt += 1
     job.not_before = None
+    job.deadline_at = now(session) + timedelta(seconds=job.spec["deadline_s"]) - ran_for(job)
     attempt = Attempt(job_id=job.id, number=job.attempt, submission_id=f"{job.id}-{job.attempt}")
     session.add(attempt)
     session.flush()
@@ -182,6 +183,12 @@ def history(job: Job) -> History:
     counted = [attempt for attempt in job.attempts if attempt.reason != Reason.PREEMPTED]
     failures = (retry.signature(Failure(**attempt.failure)) for attempt in counted if attempt.failure is not None)
     return History(len(counted), frozenset(failures))
+
+
+def pending_until(job: Job) -> datetime | None:
+    """Until when a job that has never been started may wait; null where it may for ever."""
+    seconds = job.spec.get("pending_deadline_s")
+    return None if seconds is None or job.attempt else job.created_at + timedelta(seconds=seconds)
 
 
 def ran_for(job: Job) -> timedelta:

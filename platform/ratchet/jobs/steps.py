@@ -30,10 +30,11 @@ RAY = "Ray"
 MAX_METRICS = 200
 LOG_PATIENCE = 5
 """Looks at which a log that can't be saved holds up the end of its job."""
-STOP_PATIENCE_S = 60.0
-"""After this a job that is still pending in Ray counts as stopped: Ray can't stop one that it can't place."""
-STOP_WAIT_S = 20
-"""Seconds between Ray's SIGINT and its SIGKILL: time to end the workers and write a last word."""
+STOP_PATIENCE_S = 3.0
+"""After this a job that is still pending in Ray is barred: Ray can't stop one that it has not started."""
+STOP_WAIT_S = 7
+"""Seconds between Ray's SIGINT and its SIGKILL: time to end the workers and write a last word, so that a job that is
+cancelled is gone with all its processes within 10 s."""
 CANDIDATE = "candidate"
 TOLD = {
     RunTag.MODEL_URI: "model_uri",
@@ -63,6 +64,8 @@ class Seen:
     run_id: str | None
     misses: int
     history: History
+    attempt_for_s: float
+    """How long ago its newest attempt was made."""
     overdue: bool
     """Its deadline has passed."""
     stopping_for_s: float
@@ -173,6 +176,8 @@ class Actor:
         """Open its MLflow run or adopt the one that an earlier look opened; then the same with its job in Ray."""
         experiment_id = seen.experiment_id or self.clients.mlflow.ensure_experiment(seen.project)
         run_id = seen.run_id or self._open_run(seen, experiment_id)
+        if seen.run_id is not None:  # an earlier attempt may have ended the run with itself
+            self.clients.mlflow.resume_run(seen.run_id)
         if self.clients.jobs.get(seen.submission_id) is None:
             self.clients.jobs.submit(
                 seen.submission_id,
@@ -228,8 +233,18 @@ class Actor:
                 return self._failed(seen, info)
             case RayStatus.STOPPED:
                 return StoppedOutside()
+            case RayStatus.PENDING if seen.attempt_for_s > self.settings.ray_start_timeout_s:
+                return self._not_started(seen)
             case _:
                 return Live(info.status.value, self._metrics(seen))
+
+    def _not_started(self, seen: Seen) -> Found:
+        """Give up an attempt that Ray has had for long and not begun: its head may have no room, or be unwell."""
+        self.clients.jobs.stop(seen.submission_id)
+        if not self._never_begins(seen):
+            return Live(RayStatus.RUNNING.value, None)
+        message = f"Ray did not start it within {self.settings.ray_start_timeout_s} s."
+        return self._broken(seen, Failure(Reason.ENGINE_ERROR, message), RayStatus.PENDING.value)
 
     def _metrics(self, seen: Seen) -> dict[str, float | None] | None:
         """For show alone: a job does not suffer from an MLflow that does not answer."""
@@ -296,14 +311,23 @@ class Actor:
     def stop(self, seen: Seen) -> Found:
         info = self.clients.jobs.get(seen.submission_id)
         if info is not None and not info.status.terminal:
-            pending = info.status is RayStatus.PENDING
-            if not (pending and seen.stopping_for_s > STOP_PATIENCE_S):
-                self.clients.jobs.stop(seen.submission_id)
+            self.clients.jobs.stop(seen.submission_id)
+            stuck = info.status is RayStatus.PENDING and seen.stopping_for_s > STOP_PATIENCE_S
+            if not (stuck and self._never_begins(seen)):
                 return Live(info.status.value, None)
+        elif info is None and not self._never_begins(seen):  # a submission on its way may have come just now
+            return Live(RayStatus.RUNNING.value, None)
         self._save_log(seen)
         run = self.clients.mlflow.get_run(seen.run_id) if seen.run_id else None
         self._end_run(run, "KILLED")
         return Stopped(info.status.value if info else "", "")
+
+    def _never_begins(self, seen: Seen) -> bool:
+        """Bar an attempt that Ray has not started. A driver that starts later finds the bar and ends; false when one
+        may have looked for it before it was there."""
+        self.clients.storage.write(notes.bar_path(seen.id, seen.attempt), b"")
+        info = self.clients.jobs.get(seen.submission_id)
+        return info is None or info.status is RayStatus.PENDING or info.status.terminal
 
     # -- the end of each
 

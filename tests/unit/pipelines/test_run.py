@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ratchet_pipelines import run
+from ratchet_pipelines import notes, run
 from ratchet_pipelines.errors import (
     BadEnvironmentError,
     CancelledJobError,
@@ -107,6 +107,17 @@ def test_a_stop(mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, error: Base
     does(monkeypatch, error)
     assert run.main() == run.CANCELLED
     assert mlflow.status == "KILLED"
+
+
+def test_an_attempt_that_is_barred_does_not_begin(
+    mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bar = tmp_path / notes.bar_path("job-1", 1)
+    bar.parent.mkdir(parents=True)
+    bar.touch()
+    does(monkeypatch, AssertionError("it began"))
+    assert run.main() == run.CANCELLED
+    assert mlflow.status is None
 
 
 @pytest.mark.parametrize("value", ["", "{}", "not json"])

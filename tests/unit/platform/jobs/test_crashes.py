@@ -26,6 +26,7 @@ CALLS = [
     "mlflow.create_run",
     "mlflow.get_run",
     "mlflow.end_run",
+    "mlflow.resume_run",
     "mlflow.ensure_registered_model",
     "mlflow.find_version",
     "mlflow.create_version",

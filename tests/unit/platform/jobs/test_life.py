@@ -13,6 +13,8 @@ from ratchet.jobs.status import Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.models import service as models
 from ratchet.models.tables import AliasMove
+from ratchet.settings import Settings
+from ratchet_pipelines import notes
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, RunTag
 
 
@@ -24,7 +26,7 @@ def test_a_job_is_queued_without_a_call_and_then_taken_to_its_model_version(worl
 
     job = world.reach(job_id, "running")
     assert job.started_at is not None
-    assert (job.deadline_at - job.started_at).total_seconds() == 24 * 3600
+    assert (job.deadline_at - job.started_at).total_seconds() == pytest.approx(24 * 3600, abs=60)
     world.clients.jobs.run(f"{job_id}-1")
     world.clients.mlflow.log(job.run_id, {"val/loss": [0.9, float("nan")]})
     world.look()
@@ -110,7 +112,9 @@ def test_what_the_cluster_failed_is_tried_again_in_the_same_run(world, failure):
     job_id = world.submit(max_attempts=2)
     run_id = world.reach(job_id, "running").run_id
     world.clients.jobs.fail(f"{job_id}-1", **failure)
+    world.clients.mlflow.end_run(run_id, "FAILED")  # as the driver did before it ended
     world.look_until(lambda: world.job(job_id).status == "running" and world.job(job_id).attempt == 2)
+    assert world.clients.mlflow.runs[run_id].status == "RUNNING"
     envelope = Envelope.model_validate_json(world.clients.jobs.jobs[f"{job_id}-2"].env[ENVELOPE_VARIABLE])
     assert (envelope.run_id, envelope.attempt) == (run_id, 2)
     world.clients.jobs.fail(f"{job_id}-2", **failure)
@@ -247,24 +251,105 @@ def test_a_running_job_is_cancelling_until_ray_has_stopped_it(world):
     assert world.attempts(job_id)[0].status == "cancelled"
 
 
-def test_a_pending_job_that_ray_cannot_stop_counts_as_stopped_after_a_while(world):
+def test_a_job_that_ray_has_not_started_is_barred_and_then_counts_as_stopped(world):
     job_id = world.submit()
     world.reach(job_id, "running")
     world.clients.jobs.stops_at_once = False
     world.cancel(job_id)
     world.look()
     assert world.job(job_id).status == "cancelling"
-    age(world, job_id, "stopping_since", 61)
+    assert notes.bar_path(job_id, 1) not in world.clients.storage.files
+    age(world, job_id, "stopping_since", 4)
     assert world.reach(job_id, "cancelled").reason == "cancelled"
+    assert notes.bar_path(job_id, 1) in world.clients.storage.files
 
 
-def test_a_job_over_its_deadline_is_stopped_and_has_failed(world):
+def test_a_driver_that_began_before_the_bar_was_there_is_stopped_like_any_other(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.clients.jobs.stops_at_once = False
+    world.cancel(job_id)
+    age(world, job_id, "stopping_since", 4)
+    world.clients.faults.hook = lambda name, moment: (
+        world.clients.jobs.run(f"{job_id}-1") if (name, moment) == ("storage.write", "before") else None
+    )
+    world.look()
+    world.clients.faults.hook = lambda name, moment: None
+    assert world.job(job_id).status == "cancelling"
+    world.clients.jobs.stops_at_once = True
+    world.reach(job_id, "cancelled")
+    assert not world.clients.jobs.live()
+
+
+def test_a_cancelled_job_that_ray_does_not_know_is_barred_for_its_submission_may_be_on_its_way(world):
+    job_id = world.submit()
+    world.reach(job_id, "starting")
+    world.cancel(job_id)
+    world.reach(job_id, "cancelled")
+    assert notes.bar_path(job_id, 1) in world.clients.storage.files
+
+
+def test_a_job_that_ray_does_not_start_for_long_is_barred_and_tried_again(world):
+    world.settings = Settings(storage_uri="memory://storage", ray_start_timeout_s=10)
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    with world.sessions() as session:
+        session.get_one(Attempt, (job_id, 1)).started_at -= timedelta(seconds=11)
+        session.commit()
+    world.look_until(lambda: f"{job_id}-2" in world.clients.jobs.jobs)
+    first = world.attempts(job_id)[0]
+    assert (first.status, first.reason) == ("lost", "engine_error")
+    assert first.message.startswith("Ray did not start it within 10 s.")
+    assert notes.bar_path(job_id, 1) in world.clients.storage.files
+
+
+def test_a_job_that_waits_longer_than_it_may_has_failed_and_frees_its_place(world):
+    first = world.submit(resources={"workers": 4})
+    world.reach(first, "running")
+    second = world.submit(resources={"workers": 4}, pending_deadline_s=30)
+    for _ in range(2):
+        world.look()
+    assert world.job(second).status == "queued"
+    with world.sessions() as session:
+        session.get_one(Job, second).created_at -= timedelta(seconds=31)
+        session.commit()
+    job = world.reach(second, "failed")
+    assert (job.reason, job.attempt) == ("pending_deadline_exceeded", 0)
+    assert job.message == "It was not started within the 30 s that it had to wait."
+
+
+def test_a_job_that_was_started_once_may_wait_for_its_next_attempt(world):
+    job_id = world.submit(pending_deadline_s=30)
+    world.reach(job_id, "running")
+    world.clients.jobs.lose(f"{job_id}-1")
+    with world.sessions() as session:
+        session.get_one(Job, job_id).created_at -= timedelta(seconds=31)
+        session.commit()
+    world.look_until(lambda: f"{job_id}-2" in world.clients.jobs.jobs)
+
+
+@pytest.mark.parametrize("down", [None, "jobs"])
+def test_a_job_over_its_deadline_is_stopped_and_has_failed(world, down):
     job_id = world.submit(deadline_s=10)
     world.reach(job_id, "running")
     age(world, job_id, "deadline_at", 11)
+    if down:
+        world.clients.faults.down = {down}
+        world.reach(job_id, "cancelling")
+        world.clients.faults.down = set()
     job = world.reach(job_id, "failed")
     assert (job.reason, job.message) == ("deadline_exceeded", "It ran for more than its deadline of 10 s.")
     assert not world.clients.jobs.live()
+
+
+def test_a_job_that_cannot_be_started_does_not_hold_its_room_beyond_its_deadline(world):
+    job_id = world.submit(deadline_s=10)
+    world.reach(job_id, "starting")
+    world.clients.faults.down = {"mlflow"}
+    with world.sessions() as session:
+        session.get_one(Job, job_id).deadline_at -= timedelta(seconds=11)
+        session.commit()
+    assert world.reach(job_id, "failed").reason == "deadline_exceeded"
 
 
 def test_a_job_stopped_in_ray_is_cancelled_and_says_so(world):
