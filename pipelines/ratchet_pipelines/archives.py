@@ -32,11 +32,9 @@ MAX_PATH_CHARACTERS = 1024
 MAX_PART_BYTES = 255
 
 # What Python's readers were seen to raise for archives with bytes changed, beside the errors of their own.
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RecursionError) + (
-    NotImplementedError,
-    ValueError,
-    OverflowError,
-    LookupError,
+DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, LookupError, NotImplementedError, OverflowError, RecursionError, ValueError),
 )
 
 Format = Literal["zip", "tar.gz"]
@@ -153,6 +151,26 @@ class Tree:
                 self.bytes += len(block)
                 self._require_small()
                 sink.write(block)
+
+    def add_link(self, name: str, target: str) -> None:
+        """A link to a file or folder that was added, by a relative path that goes through no other link."""
+        self._count()
+        path = safe_path(name)
+        at = path.split("/")[:-1]
+        for part in target.split("/"):
+            if part == "..":
+                at = at[:-1] if at else ["", ""]
+            elif part not in ("", "."):
+                at = [*at, part]
+            if target.startswith("/") or (at and self._kinds.get("/".join(at)) not in ("file", "folder")):
+                raise ArchiveError(f"{name[:100]!a} links to {target[:100]!a}, which is no file or folder in it")
+        if path in self._kinds:
+            raise ArchiveError(f"the path {name[:100]!a} is there twice")
+        if "/" in path:
+            self._take_folder(path.rpartition("/")[0])
+        self._kinds[path] = "link"
+        if self._folder is not None:
+            (self._folder / path).symlink_to(target)
 
     def _count(self) -> None:
         self.entries += 1

@@ -65,7 +65,7 @@ def _job(envelope: Envelope) -> Job:
         "evaluate": ("evaluate", "evaluate"),
         "drift_check": ("monitoring.drift", "check"),
         "batch_prediction": ("predict", "predict"),
-        "custom": ("custom", "run"),
+        "custom": ("custom.job", "custom"),
     }[envelope.spec.kind]
     return cast(Job, getattr(import_module(f"ratchet_pipelines.{module}"), function))
 

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MAX_ENV_CHARACTERS = 32 * 1024
 """Of all names and values together: they travel in the spec."""
+FILE_GIT_VARIABLE = "RATCHET_ALLOW_FILE_GIT"
+"""`1` where the platform's settings allow code from repositories at `file://`."""
 RESERVED_VARIABLES = re.compile(r"^(RATCHET_|RAY_AUTH|MLFLOW_TRACKING_)|^(RAY_ADDRESS|MLFLOW_RUN_ID)$")
 """What the platform itself sets for a job."""
 SECRET_VARIABLES = re.compile(
@@ -68,3 +70,8 @@ def _checked(env: dict[str, str]) -> dict[str, str]:
 
 
 Environment = Annotated[dict[VariableName, Word], Field(max_length=100), AfterValidator(_checked)]
+
+
+def bundle_path(project: str, digest: str) -> str:
+    """Where an uploaded archive is, below the root of the platform's storage."""
+    return f"bundles/{project}/{digest.removeprefix('sha256:')}"
