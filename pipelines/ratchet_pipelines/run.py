@@ -64,7 +64,7 @@ def _job(envelope: Envelope) -> Job:
         "sweep": ("sweep", "sweep"),
         "evaluate": ("evaluate", "evaluate"),
         "drift_check": ("monitoring.drift", "check"),
-        "batch_prediction": ("predict", "predict"),
+        "batch_prediction": ("batch.job", "predict"),
         "custom": ("custom.job", "custom"),
     }[envelope.spec.kind]
     return cast(Job, getattr(import_module(f"ratchet_pipelines.{module}"), function))

@@ -51,7 +51,7 @@ class Image(Source):
 
     kind: Literal["image"] = "image"
     # It becomes a part of a command line of Ray's: nothing that a shell would read as more than a name.
-    uri: str = Field(max_length=512, pattern=r"^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")
+    uri: str = Field(max_length=512, pattern=r"^[0-9a-z][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")
     """`registry/name:tag` or, better, `registry/name@sha256:…`."""
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from ratchet import __version__, auth, dashboard, db, errors, health, keys, logs, middleware, mlflow_proxy, outages
 from ratchet.abtests import routes as abtests
 from ratchet.audit import routes as audit
+from ratchet.bundles import routes as bundles
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints import routes as endpoints
@@ -40,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
     projects.router,
     jobs.router,
+    bundles.router,
     models.router,
     endpoints.router,
     abtests.router,

@@ -78,6 +78,10 @@ class NotFound(RatchetError):
     status, code, title = 404, "not_found", "There is no such thing"
 
 
+class RequestTimeout(RatchetError):
+    status, code, title = 408, "request_timeout", "The request came too slowly"
+
+
 class Conflict(RatchetError):
     status, code, title = 409, "conflict", "This does not fit the present state"
 

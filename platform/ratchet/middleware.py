@@ -17,6 +17,8 @@ from ratchet.settings import Settings
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 UNLIMITED = ("/mlflow/",)
 """Artifacts pass through here as a stream; MLflow limits its own requests."""
+BUNDLES = re.compile(r"^/api/v1/projects/[^/]+/bundles$")
+"""Where archives are uploaded, as a stream: they have a limit of their own."""
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -29,13 +31,16 @@ request_seconds = Histogram("ratchet_http_request_duration_seconds", "Time to th
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    app.add_middleware(RequestMiddleware, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestMiddleware, max_body_bytes=settings.max_body_bytes, max_bundle_bytes=settings.max_bundle_bytes
+    )
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, max_bundle_bytes: int) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.max_bundle_bytes = max_bundle_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,23 +50,24 @@ class RequestMiddleware:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id.set(given if REQUEST_ID.match(given) else secrets.token_hex(8))
         limited = not scope["path"].startswith(UNLIMITED)
+        limit = self.max_bundle_bytes if BUNDLES.match(scope["path"]) else self.max_body_bytes
         answer = _Answer(scope, send)
         try:
             length = int(headers.get(b"content-length", b"0"))
         except ValueError:
             length = 0
-        if limited and length > self.max_body_bytes:
-            await self._refuse(scope, receive, answer)
+        if limited and length > limit:
+            await self._refuse(limit, scope, receive, answer)
             return
-        counted = _Counted(receive, self.max_body_bytes) if limited else receive
+        counted = _Counted(receive, limit) if limited else receive
         try:
             await self.app(scope, counted, answer)
         except _BodyTooLarge:
-            await self._refuse(scope, receive, answer)
+            await self._refuse(limit, scope, receive, answer)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         error = TooLarge(
-            f"The body is larger than {self.max_body_bytes:,} bytes.",
+            f"The body is larger than {limit:,} bytes.",
             hint="Put large data into storage and give its URI.",
             headers={"Connection": "close"},
         )

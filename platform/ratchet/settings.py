@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     public_url: str = ""
     """The address that people and clients use; `http://host:port` when empty."""
     max_body_bytes: int = 1024 * 1024
+    max_bundle_bytes: int = 256 * 1024 * 1024
+    """Of an archive of code, as it is uploaded."""
+    allow_file_git: bool = False
+    """Whether custom jobs may take their code from repositories at `file://`, on the cluster's machines."""
     secure_cookies: bool = False
     """Set where TLS ends before the API: browsers then send the session cookie over HTTPS alone."""
     bootstrap_token_file: Path | None = None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ratchet_pipelines.catalog import suggestion
 from ratchet_pipelines.errors import DataError, UserError
@@ -24,16 +29,20 @@ def read(uri: str) -> pd.DataFrame:
         UserError: The URI's scheme or set is not known, or its driver isn't installed on the cluster.
         DataError: There is nothing at the URI, it can't be read, or it is neither Parquet nor CSV.
     """
-    parts = urlsplit(uri)
-    if parts.scheme == "sklearn":
+    if _scheme(uri) == "sklearn":
+        parts = urlsplit(uri)
         return _sklearn_set(parts.netloc or parts.path.strip("/"))
-    if parts.scheme not in SCHEMES:
-        word = parts.scheme or uri
+    return _files(uri)
+
+
+def _scheme(uri: str) -> str:
+    scheme = urlsplit(uri).scheme
+    if scheme not in SCHEMES:
         raise UserError(
             f"The data's URI {uri!r} begins with none of {', '.join(f'{s}://' for s in SCHEMES)}."
-            f"{suggestion(word, SCHEMES)} A file of the cluster's machines is file:///path."
+            f"{suggestion(scheme or uri, SCHEMES)} A file of the cluster's machines is file:///path."
         )
-    return _files(uri)
+    return scheme
 
 
 def _sklearn_set(name: str) -> pd.DataFrame:
@@ -46,11 +55,51 @@ def _sklearn_set(name: str) -> pd.DataFrame:
     return getattr(datasets, f"load_{name}")(as_frame=True).frame
 
 
+def parquet_files(uri: str) -> list[str] | None:
+    """The paths of the Parquet files at `uri`, sorted; None when it is anything else that `read` can read.
+
+    Raises as `read` does.
+    """
+    if _scheme(uri) == "sklearn":
+        return None
+    with _explained(uri):
+        filesystem, root = fsspec.core.url_to_fs(uri)
+        paths = _table_files(filesystem, root, uri)
+        return paths if all(path.endswith(PARQUET) for path in paths) else None
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says of itself."""
+
+    path: str
+    bytes: int
+    rows: int
+    schema: pa.Schema
+
+
+def footer(uri: str, path: str) -> Footer:
+    """Of one of the files at `uri`. Raises as `read` does."""
+    with _explained(uri):
+        filesystem = fsspec.core.url_to_fs(uri)[0]
+        with filesystem.open(path, "rb") as file:
+            found = pq.ParquetFile(file)
+            schema = found.schema_arrow.remove_metadata()
+            return Footer(path, int(filesystem.size(path)), found.metadata.num_rows, schema)
+
+
 def _files(uri: str) -> pd.DataFrame:
-    try:
+    with _explained(uri):
         filesystem, root = fsspec.core.url_to_fs(uri)
         paths = _table_files(filesystem, root, uri)
         return pd.concat([_read_file(filesystem, path) for path in paths], ignore_index=True)
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """What goes wrong with files, said to whoever gave their address."""
+    try:
+        yield
     except ImportError as error:
         raise UserError(f"{uri} can't be read: the cluster lacks a package for it ({error}).") from error
     except FileNotFoundError as error:

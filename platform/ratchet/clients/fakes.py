@@ -10,11 +10,14 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ratchet.clients.ports import (
+    ON_HEAD,
     Clients,
     ClusterInfo,
+    Driver,
     EngineRefused,
     EngineSilent,
     EngineUnavailable,
@@ -69,6 +72,7 @@ class FakeJob:
     entrypoint: str
     env: dict[str, str]
     metadata: dict[str, str]
+    driver: Driver = ON_HEAD
     logs: str = ""
     stops: int = 0
 
@@ -82,12 +86,18 @@ class FakeRayJobs:
         """Whether a job ends when it is asked to; a pending one of the real Ray may not."""
 
     def submit(
-        self, submission_id: str, *, entrypoint: str, env: Mapping[str, str], metadata: Mapping[str, str]
+        self,
+        submission_id: str,
+        *,
+        entrypoint: str,
+        env: Mapping[str, str],
+        metadata: Mapping[str, str],
+        driver: Driver = ON_HEAD,
     ) -> None:
         with self.faults.call("jobs.submit"):
             if submission_id not in self.jobs:
                 info = JobInfo(submission_id, RayStatus.PENDING)
-                self.jobs[submission_id] = FakeJob(info, entrypoint, dict(env), dict(metadata))
+                self.jobs[submission_id] = FakeJob(info, entrypoint, dict(env), dict(metadata), driver)
 
     def get(self, submission_id: str) -> JobInfo | None:
         with self.faults.call("jobs.get"):
@@ -336,6 +346,10 @@ class FakeStorage:
     def write(self, path: str, data: bytes) -> None:
         with self.faults.call("storage.write"):
             self.files[path] = data
+
+    def upload(self, path: str, file: Path) -> None:
+        with self.faults.call("storage.upload"):
+            self.files[path] = file.read_bytes()
 
     def read(self, path: str) -> bytes | None:
         with self.faults.call("storage.read"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -77,9 +78,28 @@ class ClusterInfo:
     memory_bytes: int
 
 
+@dataclass(frozen=True)
+class Driver:
+    """Where a job's driver runs: on the head and for nothing, or on a node that has this, in a container or not."""
+
+    cpus: float = 0
+    gpus: float = 0
+    memory_bytes: int = 0
+    image: str | None = None
+
+
+ON_HEAD = Driver()
+
+
 class RayJobs(Protocol):
     def submit(
-        self, submission_id: str, *, entrypoint: str, env: Mapping[str, str], metadata: Mapping[str, str]
+        self,
+        submission_id: str,
+        *,
+        entrypoint: str,
+        env: Mapping[str, str],
+        metadata: Mapping[str, str],
+        driver: Driver = ON_HEAD,
     ) -> None:
         """Start a job. When Ray has the id already, this job or an earlier answer to it is there: nothing happens."""
 
@@ -212,6 +232,9 @@ class Storage(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Whole or not at all to a reader: written beside, then moved."""
+
+    def upload(self, path: str, file: Path) -> None:
+        """As `write`, of a local file however large."""
 
     def read(self, path: str) -> bytes | None: ...
 

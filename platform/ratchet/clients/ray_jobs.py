@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from ratchet.clients.http import TIMEOUT_S, Http
-from ratchet.clients.ports import ClusterInfo, EngineRefused, EngineUnavailable, JobInfo, RayStatus
+from ratchet.clients.ports import ON_HEAD, ClusterInfo, Driver, EngineRefused, EngineUnavailable, JobInfo, RayStatus
 
 PROBE_TIMEOUT_S = 1.0
 WATCH_TIMEOUT_S = 3.0
@@ -23,13 +23,21 @@ class RayJobsClient:
         self._http = Http("Ray", address, token, transport=transport)
 
     def submit(
-        self, submission_id: str, *, entrypoint: str, env: Mapping[str, str], metadata: Mapping[str, str]
+        self,
+        submission_id: str,
+        *,
+        entrypoint: str,
+        env: Mapping[str, str],
+        metadata: Mapping[str, str],
+        driver: Driver = ON_HEAD,
     ) -> None:
         body = {
             "submission_id": submission_id,
             "entrypoint": entrypoint,
-            "entrypoint_num_cpus": 0,
-            "runtime_env": {"env_vars": dict(env)},
+            "entrypoint_num_cpus": driver.cpus,
+            "entrypoint_num_gpus": driver.gpus,
+            "entrypoint_memory": driver.memory_bytes,
+            "runtime_env": {"env_vars": dict(env), **({"image_uri": driver.image} if driver.image else {})},
             "metadata": dict(metadata),
         }
         try:

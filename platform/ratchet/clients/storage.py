@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -22,11 +23,17 @@ class FsspecStorage:
         return f"{self._root}/{_checked(path)}"
 
     def write(self, path: str, data: bytes) -> None:
+        self._put(path, lambda part: self._files.pipe_file(part, data))
+
+    def upload(self, path: str, file: Path) -> None:
+        self._put(path, lambda part: self._files.put_file(str(file), part))
+
+    def _put(self, path: str, write: Callable[[str], None]) -> None:
         target = self._locate(path)
         part = f"{target}.{secrets.token_hex(4)}.part"
         try:
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(part, data)
+            write(part)
             self._files.mv(part, target)
         except OSError as error:
             self._discard(part)

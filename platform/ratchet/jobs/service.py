@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ratchet import events
+from ratchet.bundles import service as bundles
 from ratchet.db import new_id, now
-from ratchet.errors import Conflict, NotFound
+from ratchet.errors import Conflict, FieldError, Invalid, NotFound
 from ratchet.jobs import admission, checks, retry
 from ratchet.jobs.admission import Admission
 from ratchet.jobs.classify import Failure
@@ -21,7 +22,8 @@ from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.paging import Page
 from ratchet.reconciler.loop import make_due
-from ratchet_pipelines.spec import JobSpec
+from ratchet_pipelines.spec import Custom, JobSpec
+from ratchet_pipelines.usercode import Archive
 
 
 class IllegalMoveError(Exception):
@@ -31,6 +33,7 @@ class IllegalMoveError(Exception):
 def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
     """Put a job into the queue. `Invalid` names each field of the spec that is wrong."""
     checks.check(spec, ensure_cluster(session))
+    _require_code(session, project, spec)
     row = _draft(project, spec, actor)
     session.add(row)
     events.emit(
@@ -53,6 +56,7 @@ def validate(session: Session, spec: JobSpec) -> None:
 def plan(session: Session, *, project: str, spec: JobSpec, max_jobs: int) -> PlanView:
     """What `submit` would do: the same checks, and nothing written."""
     validate(session, spec)
+    _require_code(session, project, spec)
     row = _draft(project, spec, "")
     decision = admission.admit(session, row, max_jobs, lock=False)
     return PlanView(
@@ -63,6 +67,20 @@ def plan(session: Session, *, project: str, spec: JobSpec, max_jobs: int) -> Pla
         starts_now=decision.admitted,
         message="It would start at once." if decision.admitted else decision.message,
     )
+
+
+def _require_code(session: Session, project: str, spec: JobSpec) -> None:
+    """`Invalid` when a custom job names an archive that was not uploaded to its project."""
+    if not (isinstance(spec, Custom) and isinstance(spec.code, Archive)):
+        return
+    if bundles.find(session, project, spec.code.digest) is None:
+        field = FieldError(pointer="/code/digest", message="No such archive was uploaded.", value=spec.code.digest)
+        raise Invalid(
+            f"There is no bundle {spec.code.digest} in the project {project!r}.",
+            code="unknown_bundle",
+            errors=[field],
+            hint=f"Upload it: POST /api/v1/projects/{project}/bundles, or `ratchet run --code FOLDER`.",
+        )
 
 
 def get(session: Session, project: str, job_id: str) -> Job:

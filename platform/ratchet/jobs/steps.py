@@ -11,9 +11,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
+from ratchet.clients.ports import ON_HEAD, Clients, Driver, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
 from ratchet.jobs import classify, logfiles, retry
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.retry import History, Verdict
@@ -22,7 +22,8 @@ from ratchet.logs import logger
 from ratchet.settings import Settings
 from ratchet_pipelines import notes
 from ratchet_pipelines.notes import FailureNote
-from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, RunTag, Sweep, Train
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, JobSpec, RunTag, Sweep, Train
+from ratchet_pipelines.usercode import FILE_GIT_VARIABLE, Image
 
 log = logger("jobs")
 
@@ -179,11 +180,14 @@ class Actor:
         if seen.run_id is not None:  # an earlier attempt may have ended the run with itself
             self.clients.mlflow.resume_run(seen.run_id)
         if self.clients.jobs.get(seen.submission_id) is None:
+            driver = driver_of(seen.spec)
+            python = "python" if driver.image else self.settings.python
             self.clients.jobs.submit(
                 seen.submission_id,
-                entrypoint=f"{shlex.quote(self.settings.python)} -m ratchet_pipelines.run",
+                entrypoint=f"{shlex.quote(python)} -m ratchet_pipelines.run",
                 env=self._environment(seen, run_id),
                 metadata={"job": seen.id, "project": seen.project, "instance": seen.instance},
+                driver=driver,
             )
         return Submitted(experiment_id, run_id)
 
@@ -208,12 +212,14 @@ class Actor:
             }
         )
         return {
-            ENVELOPE_VARIABLE: envelope.model_dump_json(),
+            # Ray puts the variables of a job in an image between single quotes, into a line that a shell reads.
+            ENVELOPE_VARIABLE: envelope.model_dump_json().replace("'", "\\u0027"),
             "MLFLOW_TRACKING_URI": self.settings.mlflow_for_jobs,
             # The job itself decides how long it waits for MLflow; its client must not hang for minutes in one call.
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
             "PYTHONUNBUFFERED": "1",
+            **({FILE_GIT_VARIABLE: "1"} if self.settings.allow_file_git else {}),
             # Ray Train ends its workers on SIGINT alone, and not within Ray's default of 3 s.
             "RAY_JOB_STOP_SIGNAL": "SIGINT",
             "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
@@ -346,6 +352,18 @@ class Actor:
             return ""
 
 
+def driver_of(spec: dict[str, Any]) -> Driver:
+    """Where a job's driver runs. That of a custom job is the user's program: it has what its only worker asks for."""
+    job: JobSpec = SPECS.validate_python(spec)
+    if not isinstance(job, Custom):
+        return ON_HEAD
+    image = job.code.uri if isinstance(job.code, Image) else None
+    if job.resources.workers > 1:
+        return Driver(image=image)
+    return Driver(job.resources.cpus, job.resources.gpus, job.resources.memory_bytes, image)
+
+
+SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 MAKE_MODELS = {kind.model_fields["kind"].default for kind in (Train, Sweep, Custom)}
 """The kinds whose `model` is what their result becomes a version of."""
 VERSION_TAGS = (RunTag.DATA_HASH, RunTag.PRIMARY_METRIC, RunTag.GREATER_IS_BETTER)

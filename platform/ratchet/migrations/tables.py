@@ -5,6 +5,7 @@ from __future__ import annotations
 from ratchet import events, idempotency, keys
 from ratchet.abtests import tables as abtests
 from ratchet.audit import tables as audit
+from ratchet.bundles import tables as bundles
 from ratchet.db import Base
 from ratchet.endpoints import tables as endpoints
 from ratchet.identity import tables as identity
@@ -17,6 +18,6 @@ from ratchet.reconciler import tables as reconcilers
 
 ALL = (
     *(events, audit, idempotency, keys, identity, projects, jobs, models, endpoints, abtests, monitors, pipelines),
-    reconcilers,
+    *(reconcilers, bundles),
 )
 metadata = Base.metadata

@@ -212,6 +212,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/bundles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Bundles
+         * @description Newest first.
+         */
+        get: operations["list_bundles"];
+        put?: never;
+        /**
+         * Upload Bundle
+         * @description Upload code for custom jobs. It is kept by its content: the same archive again is the same bundle.
+         *
+         *     Refused are links, devices, paths that lead out of the archive's folder, and archives that unpack to more than
+         *     1 GiB, more than 20,000 files or more than 100 times their size.
+         */
+        post: operations["upload_bundle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/bundles/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Bundle
+         * @description Whether a bundle is here, by its digest (`sha256:…`): what is need not be uploaded.
+         */
+        get: operations["get_bundle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/checks/{check}": {
         parameters: {
             query?: never;
@@ -1433,6 +1480,30 @@ export interface components {
             /** Seq */
             seq: number;
         };
+        /** BundleView */
+        BundleView: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Digest */
+            digest: string;
+            /** Expanded Bytes */
+            expanded_bytes: number;
+            /** Files */
+            files: number;
+            /** Format */
+            format: string;
+            /** Id */
+            id: string;
+            /** Project */
+            project: string;
+            /** Size Bytes */
+            size_bytes: number;
+        };
         /** CheckView */
         CheckView: {
             /**
@@ -2535,6 +2606,16 @@ export interface components {
         PageOf_AliasMoveView_: {
             /** Items */
             items: components["schemas"]["AliasMoveView"][];
+            /**
+             * Next Page Token
+             * @default
+             */
+            next_page_token: string;
+        };
+        /** PageOf[BundleView] */
+        PageOf_BundleView_: {
+            /** Items */
+            items: components["schemas"]["BundleView"][];
             /**
              * Next Page Token
              * @default
@@ -3921,6 +4002,125 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ABTestView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_bundles: {
+        parameters: {
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, digest, format, size_bytes, files, created_by, created_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOf_BundleView_"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_bundle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        /** @description A zip or a tar.gz, as it is: told apart by its first bytes. */
+        requestBody: {
+            content: {
+                "application/gzip": string;
+                "application/octet-stream": string;
+                "application/zip": string;
+            };
+        };
+        responses: {
+            /** @description It was here already. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BundleView"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BundleView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_bundle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BundleView"];
                 };
             };
             /** @description Any error, as problem details (RFC 9457). */

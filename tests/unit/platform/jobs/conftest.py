@@ -37,7 +37,8 @@ class World:
 
     @staticmethod
     def spec(**changes: Any) -> JobSpec:
-        return SPECS.validate_python({**TRAIN, **changes})
+        whole = changes if changes.get("kind") in ("custom", "batch_prediction") else {**TRAIN, **changes}
+        return SPECS.validate_python(whole)
 
     def submit(self, **changes: Any) -> str:
         with self.sessions() as session:
