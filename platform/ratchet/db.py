@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+from ratchet.turns import Turns
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 BUSY_TIMEOUT_S = 5
@@ -134,9 +135,8 @@ def open_engine(url: str) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    # SQLite's own waiting is polling with ever longer pauses, at which one writer of many starves for seconds. Those of
-    # this process wait for each other here instead, and only one at a time polls for the other process's lock.
-    turn = threading.Lock()
+    file = engine.url.database
+    turns = Turns(f"{file}.line.lock" if file and file != ":memory:" else None, BUSY_TIMEOUT_S)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -144,19 +144,30 @@ def open_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN")
             return
         if WRITING not in connection.info:
-            if not turn.acquire(timeout=BUSY_TIMEOUT_S):
-                raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+            if not turns.take():
+                raise _locked()
             connection.info[WRITING] = True
-        # A transaction that reads, then writes, fails at once when another wrote in between (SQLITE_BUSY_SNAPSHOT),
-        # without waiting. Taking the write lock at the start makes it wait its turn instead.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with turns.in_line() as ours:
+            if not ours:
+                raise _locked()
+            # A transaction that reads, then writes, fails at once when another wrote in between (SQLITE_BUSY_SNAPSHOT),
+            # without waiting. Taking the write lock at the start makes it wait its turn instead.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engine, "checkin")
     def _checkin(_: Any, record: ConnectionPoolEntry) -> None:
         if record.info.pop(WRITING, False):
-            turn.release()
+            turns.give_back()
+
+    @event.listens_for(engine, "engine_disposed")
+    def _disposed(_: Engine) -> None:
+        turns.close()
 
     return engine
+
+
+def _locked() -> OperationalError:
+    return OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
 
 
 def session_factory(engine: Engine, *, readonly: bool = False) -> sessionmaker[Session]:
