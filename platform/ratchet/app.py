@@ -18,7 +18,20 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 
-from ratchet import __version__, auth, dashboard, db, errors, health, keys, logs, middleware, mlflow_proxy, outages
+from ratchet import (
+    __version__,
+    auth,
+    dashboard,
+    db,
+    errors,
+    health,
+    idempotency,
+    keys,
+    logs,
+    middleware,
+    mlflow_proxy,
+    outages,
+)
 from ratchet.abtests import routes as abtests
 from ratchet.audit import routes as audit
 from ratchet.bundles import routes as bundles
@@ -76,6 +89,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.clients = clients or connect(settings)
     errors.install(app)
     outages.install(app)
+    idempotency.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1", dependencies=auth.bearer_security)
     app.include_router(health.router)

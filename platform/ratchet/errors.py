@@ -86,6 +86,10 @@ class Conflict(RatchetError):
     status, code, title = 409, "conflict", "This does not fit the present state"
 
 
+class PreconditionFailed(RatchetError):
+    status, code, title = 412, "precondition_failed", "It is no longer what you have seen"
+
+
 class TooLarge(RatchetError):
     status, code, title = 413, "too_large", "The body is too large"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy import select, text
@@ -13,9 +13,10 @@ from ratchet import __version__
 from ratchet.auth import Reader
 from ratchet.db import ReadSession
 from ratchet.jobs.tables import Cluster
+from ratchet.routing import Router
 from ratchet_pipelines.catalog import RECIPES
 
-router = APIRouter()
+router = Router()
 
 
 class ClusterView(BaseModel):

@@ -1,87 +1,123 @@
-"""`Idempotency-Key`: a request that starts work may be sent again and starts it once (IETF httpapi draft 07).
+"""`Idempotency-Key`: a request that makes something may be sent again, and makes it once (IETF httpapi draft 07).
 
-The key is bound to the caller, the address and the body. The first answer is kept with the work, in one transaction:
-either both exist or neither does.
+A route that makes something takes `IdempotentSession` in place of `WriteSession`. The first answer is kept in the
+transaction of the work, so that either both exist or neither does, and is given again byte by byte. The key is bound to
+who asks, to the address and to the body. An answer that shows a secret (`Cache-Control: no-store`) is not kept: asked
+again, it is said to have been given.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
-from sqlalchemy.exc import IntegrityError
+from fastapi import Depends, FastAPI, Header, Request, Response
+from sqlalchemy import LargeBinary, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from starlette.concurrency import run_in_threadpool
 
-from ratchet.db import Base, db_now
+from ratchet.db import Base, WriteSession, db_now, now
 from ratchet.errors import Conflict, Invalid
+
+KEPT_FOR = timedelta(hours=48)
 
 
 class IdempotencyKey(Base):
     __tablename__ = "idempotency_keys"
 
     scope: Mapped[str] = mapped_column(primary_key=True)
-    """The caller's token and the address."""
+    """Who asked, and at which address."""
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[str]
-    resource: Mapped[str]
-    """The id of what was made."""
-    created_at: Mapped[datetime] = mapped_column(server_default=db_now())
+    resource: Mapped[str] = mapped_column(default="")
+    """Where what was made is: the `Location` of the answer."""
+    status: Mapped[int | None]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The answer's; null when it showed a secret."""
+    created_at: Mapped[datetime] = mapped_column(server_default=db_now(), index=True)
 
 
-class Idempotency:
-    """Ask `earlier` before making, tell `made` after, in the same session."""
+class AnsweredError(Exception):
+    """The request was answered before."""
 
-    def __init__(
-        self,
-        request: Request,
-        response: Response,
-        idempotency_key: str | None = None,
-    ) -> None:
-        self.response = response
-        self.key = idempotency_key
-        secret = request.headers.get("authorization") or request.headers.get("cookie", "")
-        self.scope = hashlib.sha256(f"{secret}\0{request.url.path}".encode()).hexdigest()
-
-    def earlier(self, session: Session, body: Any) -> str | None:
-        """The id of what an earlier request of this key made; None for a new one. `body` is a pydantic model."""
-        if self.key is None:
-            return None
-        row = session.get(IdempotencyKey, (self.scope, self.key))
-        if row is None:
-            return None
-        if row.body_hash != _hash(body):
-            raise Invalid(
-                "This Idempotency-Key was used with another body.",
-                code="idempotency_key_reused",
-                hint="Use a new key for a new request.",
-            )
-        self.response.headers["Idempotent-Replayed"] = "true"
-        return row.resource
-
-    def made(self, session: Session, body: Any, resource: str) -> None:
-        if self.key is None:
-            return
-        session.add(IdempotencyKey(scope=self.scope, key=self.key, body_hash=_hash(body), resource=resource))
-        try:
-            session.flush()
-        except IntegrityError as error:
-            raise Conflict(
-                "A request with this Idempotency-Key is under way.", code="in_flight", hint="Send it again in a second."
-            ) from error
+    def __init__(self, row: IdempotencyKey) -> None:
+        self.row = row
 
 
-async def _idempotency(
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(AnsweredError, _answer_again)
+
+
+async def _begin(
     request: Request,
-    response: Response,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
-) -> Idempotency:
-    return Idempotency(request, response, idempotency_key)
+    session: WriteSession,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="Sent again with the same key and body, the request is done once and answered alike.",
+        ),
+    ] = None,
+) -> Session:
+    if idempotency_key is not None:
+        body = request.url.query.encode() + b"\0" + await request.body()
+        row = IdempotencyKey(
+            scope=_hash(f"{request.state.principal.id}\0{request.method} {request.url.path}".encode()),
+            key=idempotency_key,
+            body_hash=_hash(body),
+        )
+        await run_in_threadpool(_look, session, row)
+        request.state.idempotency = (session, row)
+    return session
 
 
-IdempotencyHeader = Annotated[Idempotency, Depends(_idempotency)]
+IdempotentSession = Annotated[Session, Depends(_begin)]
 
 
-def _hash(body: Any) -> str:
-    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+def keep(request: Request, response: Response) -> None:
+    """Put the answer into the transaction of its work, which is committed next."""
+    begun: tuple[Session, IdempotencyKey] | None = getattr(request.state, "idempotency", None)
+    if begun is not None:
+        session, row = begun
+        row.status = response.status_code
+        row.resource = response.headers.get("location", "")
+        row.body = None if "no-store" in response.headers.get("cache-control", "") else bytes(response.body)
+        session.add(row)
+
+
+def purge(session: Session) -> int:
+    """Forget the keys that are older than `KEPT_FOR`; how many there were."""
+    old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now(session) - KEPT_FOR)
+    return int(session.execute(old).rowcount)  # type: ignore[attr-defined]
+
+
+def _look(session: Session, asked: IdempotencyKey) -> None:
+    row = session.get(IdempotencyKey, (asked.scope, asked.key))
+    if row is None:
+        return
+    if row.body_hash != asked.body_hash:
+        raise Invalid(
+            "This Idempotency-Key was used with another body.",
+            code="idempotency_key_reused",
+            hint="Use a new key for a new request.",
+        )
+    if row.body is None:
+        raise Conflict(
+            "A request with this Idempotency-Key was answered, and the secret in the answer is shown once.",
+            code="shown_once",
+            hint=f"What it made is {row.resource or 'in the list'}: delete it, and make another with a new key.",
+        )
+    raise AnsweredError(row)
+
+
+async def _answer_again(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AnsweredError)
+    row = error.row
+    headers = {"Idempotent-Replayed": "true", **({"Location": row.resource} if row.resource else {})}
+    return Response(row.body, row.status or 200, headers, media_type="application/json" if row.body else None)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -39,6 +39,8 @@ def told(error: SQLAlchemyError) -> RatchetError:
         return Unavailable("The database's schema is not of this version.", hint="Run `python -m ratchet.migrate`.")
     if code.startswith(NOT_STORABLE) and len(code) == 5:
         return Invalid("A value in the request is none that can be stored.", hint="Is there a NUL in it?")
+    if isinstance(error, IntegrityError) and "idempotency_keys" in said:
+        return Conflict("A request with this Idempotency-Key is under way.", code="in_flight", hint="Send it again.")
     if isinstance(error, IntegrityError) and code in TAKEN:
         return Conflict("Somebody else changed the same at this moment.", hint="Look at it as it is now.")
     if isinstance(error, IntegrityError):

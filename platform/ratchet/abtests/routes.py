@@ -2,18 +2,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from sqlalchemy import select
 
 from ratchet.abtests import service
 from ratchet.abtests.schemas import ABTEST_FIELDS, ABTestView, NewABTest
 from ratchet.abtests.tables import ABTest
 from ratchet.auth import Reader, Writer
-from ratchet.db import ReadSession, WriteSession
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.conditional import IfMatchHeader
+from ratchet.db import ReadSession
+from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 
-router = APIRouter(prefix="/projects/{project}/abtests")
+router = Router(prefix="/projects/{project}/abtests")
 ABTestPage = Annotated[Page, Depends(listing(ABTEST_FIELDS))]
 
 
@@ -22,14 +24,9 @@ def create_abtest(
     project: str,
     body: NewABTest,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
 ) -> ABTestView:
-    earlier = idempotency.earlier(session, body)
-    if earlier is not None:
-        return service.view(session, service.get(session, project, earlier))
     test = service.create(session, project=project, new=body, actor=principal.actor)
-    idempotency.made(session, body, test.id)
     session.refresh(test)
     return service.view(session, test)
 
@@ -58,9 +55,12 @@ def get_abtest(project: str, abtest: str, principal: Reader, session: ReadSessio
 
 
 @router.post("/{abtest}:stop")
-def stop_abtest(project: str, abtest: str, principal: Writer, session: WriteSession) -> ABTestView:
+def stop_abtest(
+    project: str, abtest: str, principal: Writer, session: IdempotentSession, if_match: IfMatchHeader
+) -> ABTestView:
     """End the test without a verdict; the traffic stays as it is."""
     test = service.get(session, project, abtest)
+    if_match.check(session, test, lambda: service.view(session, test))
     service.stop(session, test, actor=principal.actor)
     session.flush()
     return service.view(session, test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from ratchet.audit import service
 from ratchet.audit.chain import Anchor
@@ -14,8 +14,9 @@ from ratchet.db import ReadSession
 from ratchet.errors import FieldError, Invalid
 from ratchet.events import EVENT_FIELDS, EventView
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 
-router = APIRouter(tags=["events"])
+router = Router(tags=["events"])
 EventPage = Annotated[Page, Depends(listing(EVENT_FIELDS))]
 
 MAX_LINKS = 20_000

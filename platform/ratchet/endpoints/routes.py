@@ -3,10 +3,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from ratchet.auth import Reader, Writer
+from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession, read_only
 from ratchet.endpoints import predictions, service
 from ratchet.endpoints.schemas import (
@@ -22,11 +23,12 @@ from ratchet.endpoints.schemas import (
 )
 from ratchet.endpoints.tables import Endpoint
 from ratchet.errors import Unavailable
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 from ratchet.settings import Settings
 
-router = APIRouter(prefix="/projects/{project}/endpoints", tags=["endpoints"])
+router = Router(prefix="/projects/{project}/endpoints", tags=["endpoints"])
 EndpointPage = Annotated[Page, Depends(listing(ENDPOINT_FIELDS))]
 
 MAX_PREDICTIONS = 1_000
@@ -38,18 +40,12 @@ def create_endpoint(
     project: str,
     body: NewEndpoint,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
     request: Request,
     response: Response,
 ) -> EndpointView:
     """Deploy models under a name. Follow it with GET until `status` is `ready`."""
-    earlier = idempotency.earlier(session, body)
-    if earlier is not None:
-        row = service.get(session, project, body.name)
-    else:
-        row = service.create(session, project, body, principal.actor)
-        idempotency.made(session, body, row.id)
+    row = service.create(session, project, body, principal.actor)
     response.headers["Location"] = f"/api/v1/projects/{project}/endpoints/{row.name}"
     return _view(request, session, row)
 
@@ -76,26 +72,41 @@ def get_endpoint(
 
 @router.put("/{endpoint}", status_code=202)
 def update_endpoint(
-    project: str, endpoint: str, body: EndpointUpdate, principal: Writer, session: WriteSession, request: Request
+    project: str,
+    endpoint: str,
+    body: EndpointUpdate,
+    principal: Writer,
+    session: WriteSession,
+    if_match: IfMatchHeader,
+    request: Request,
 ) -> EndpointView:
     """Replace the variants and their weights. What serves goes on serving until the new ones are loaded and tried."""
     row = service.get(session, project, endpoint)
+    if_match.check(session, row, lambda: EndpointView.of(row, _serving(request)))
     service.replace_variants(session, row, body.variants, principal.actor, replicas=body.replicas)
     return _view(request, session, row)
 
 
 @router.delete("/{endpoint}", status_code=202)
 def delete_endpoint(
-    project: str, endpoint: str, principal: Writer, session: WriteSession, request: Request
+    project: str,
+    endpoint: str,
+    principal: Writer,
+    session: WriteSession,
+    if_match: IfMatchHeader,
+    request: Request,
 ) -> EndpointView:
     """Serve it no more. Its prediction log stays in storage; its outcomes go."""
     row = service.get(session, project, endpoint)
+    if_match.check(session, row, lambda: EndpointView.of(row, _serving(request)))
     service.delete(session, row, principal.actor)
     return _view(request, session, row)
 
 
 @router.post("/{endpoint}/outcomes")
-def record_outcomes(project: str, endpoint: str, body: Outcomes, principal: Writer, session: WriteSession) -> Receipt:
+def record_outcomes(
+    project: str, endpoint: str, body: Outcomes, principal: Writer, session: IdempotentSession
+) -> Receipt:
     """What came true, by request id and row. Sent again it counts once; a value that differs is a conflict."""
     return service.record_outcomes(session, service.get(session, project, endpoint), body.outcomes)
 

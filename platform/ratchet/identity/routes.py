@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from ratchet import auth
 from ratchet.auth import Admin, PlatformAdmin, Reader, Writer
+from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
+from ratchet.idempotency import IdempotentSession
 from ratchet.identity import service, tokens
 from ratchet.identity.schemas import (
     MEMBER_FIELDS,
@@ -32,8 +34,9 @@ from ratchet.identity.tables import Account, Token
 from ratchet.paging import Page, PageOf, listing
 from ratchet.projects.service import visible
 from ratchet.projects.tables import Project
+from ratchet.routing import Router
 
-router = APIRouter(tags=["identity"])
+router = Router(tags=["identity"])
 TokenPage = Annotated[Page, Depends(listing(TOKEN_FIELDS))]
 UserPage = Annotated[Page, Depends(listing(USER_FIELDS))]
 MemberPage = Annotated[Page, Depends(listing(MEMBER_FIELDS))]
@@ -83,9 +86,9 @@ def list_my_tokens(principal: Reader, session: ReadSession, page: TokenPage) -> 
 
 
 @router.post("/me/tokens", status_code=201)
-def create_my_token(body: NewToken, principal: Writer, session: WriteSession) -> TokenCreated:
+def create_my_token(body: NewToken, principal: Writer, session: IdempotentSession, response: Response) -> TokenCreated:
     """A token for everything that you may do, as far as its scope reaches."""
-    return _created(*service.create_own_token(session, body, principal))
+    return _created(response, "/api/v1/me/tokens", *service.create_own_token(session, body, principal))
 
 
 @router.delete("/me/tokens/{token_id}", status_code=204)
@@ -100,7 +103,7 @@ def list_users(principal: PlatformAdmin, session: ReadSession, page: UserPage) -
 
 
 @router.post("/users", status_code=201)
-def create_user(body: NewUser, principal: PlatformAdmin, session: WriteSession) -> UserView:
+def create_user(body: NewUser, principal: PlatformAdmin, session: IdempotentSession) -> UserView:
     return UserView.of(service.create_user(session, body, actor=principal.actor))
 
 
@@ -110,8 +113,12 @@ def get_user(user_id: str, principal: PlatformAdmin, session: ReadSession) -> Us
 
 
 @router.patch("/users/{user_id}")
-def change_user(user_id: str, body: UserChanges, principal: PlatformAdmin, session: WriteSession) -> UserView:
+def change_user(
+    user_id: str, body: UserChanges, principal: PlatformAdmin, session: WriteSession, if_match: IfMatchHeader
+) -> UserView:
     """Change what is given. Nobody can take away the last platform administrator."""
+    row = service.get_user(session, user_id)
+    if_match.check(session, row, lambda: UserView.of(row))
     return UserView.of(service.change_user(session, user_id, body, actor=principal.actor))
 
 
@@ -123,7 +130,7 @@ def list_members(project: str, principal: Reader, session: ReadSession, page: Me
 
 
 @router.post(MEMBERS, status_code=201)
-def add_member(project: str, body: NewMember, principal: Admin, session: WriteSession) -> MemberView:
+def add_member(project: str, body: NewMember, principal: Admin, session: IdempotentSession) -> MemberView:
     return MemberView.of(*service.add_member(session, project, body, actor=principal.actor))
 
 
@@ -150,7 +157,7 @@ def list_service_accounts(
 
 @router.post(SERVICE_ACCOUNTS, status_code=201)
 def create_service_account(
-    project: str, body: NewServiceAccount, principal: Admin, session: WriteSession
+    project: str, body: NewServiceAccount, principal: Admin, session: IdempotentSession
 ) -> MemberView:
     """An account for a program, which belongs to this project and to no person."""
     return MemberView.of(*service.create_service_account(session, project, body, actor=principal.actor))
@@ -171,8 +178,11 @@ def list_tokens(project: str, principal: Writer, session: ReadSession, page: Tok
 
 
 @router.post(TOKENS, status_code=201)
-def create_token(project: str, body: NewProjectToken, principal: Writer, session: WriteSession) -> TokenCreated:
-    return _created(*service.create_project_token(session, project, body, principal))
+def create_token(
+    project: str, body: NewProjectToken, principal: Writer, session: IdempotentSession, response: Response
+) -> TokenCreated:
+    where = f"/api/v1/projects/{project}/tokens"
+    return _created(response, where, *service.create_project_token(session, project, body, principal))
 
 
 @router.delete(f"{TOKENS}/{{token_id}}", status_code=204)
@@ -180,5 +190,7 @@ def revoke_token(project: str, token_id: str, principal: Writer, session: WriteS
     service.revoke_project_token(session, project, token_id, principal)
 
 
-def _created(row: Token, owner: Account, secret: str) -> TokenCreated:
+def _created(response: Response, where: str, row: Token, owner: Account, secret: str) -> TokenCreated:
+    response.headers["Location"] = f"{where}/{row.id}"
+    response.headers["Cache-Control"] = "no-store"
     return TokenCreated(**TokenView.of(row, owner.name).model_dump(), token=secret)

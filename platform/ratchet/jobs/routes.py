@@ -6,24 +6,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ratchet.auth import Reader, Writer
 from ratchet.clients.ports import Clients
-from ratchet.db import ReadSession, WriteSession, read_only
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.conditional import IfMatchHeader
+from ratchet.db import ReadSession, read_only
+from ratchet.idempotency import IdempotentSession
 from ratchet.jobs import live, service, stream
 from ratchet.jobs.live import Subject
 from ratchet.jobs.schemas import JOB_FIELDS, TRIAL_FIELDS, JobView, LogView, MetricsView, PlanView, TrialView, WaitView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 from ratchet.settings import Settings
 from ratchet_pipelines.spec import JobSpec
 
-router = APIRouter(tags=["jobs"])
+router = Router(tags=["jobs"])
 JOBS = "/projects/{project}/jobs"
 
 
@@ -43,18 +45,12 @@ def submit_job(
     project: str,
     spec: JobSpec,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
     request: Request,
     response: Response,
 ) -> JobView:
-    """Put a job into the queue. Sent again with the same Idempotency-Key, it answers with the same job."""
-    earlier = idempotency.earlier(session, spec)
-    if earlier is not None:
-        row = service.get(session, project, earlier)
-    else:
-        row = service.submit(session, project=project, spec=spec, actor=principal.actor)
-        idempotency.made(session, spec, row.id)
+    """Put a job into the queue."""
+    row = service.submit(session, project=project, spec=spec, actor=principal.actor)
     response.headers["Location"] = f"/api/v1/projects/{project}/jobs/{row.id}"
     return _view(row, request)
 
@@ -86,9 +82,18 @@ def get_job(project: str, job_id: str, principal: Reader, session: ReadSession, 
 
 
 @router.post(f"{JOBS}/{{job_id}}:cancel", status_code=202)
-def cancel_job(project: str, job_id: str, principal: Writer, session: WriteSession, request: Request) -> JobView:
+def cancel_job(
+    project: str,
+    job_id: str,
+    principal: Writer,
+    session: IdempotentSession,
+    if_match: IfMatchHeader,
+    request: Request,
+) -> JobView:
     """Ask it to stop. It is `cancelling` until Ray has stopped it."""
-    return _view(service.cancel(session, service.get(session, project, job_id), actor=principal.actor), request)
+    row = service.get(session, project, job_id)
+    if_match.check(session, row, lambda: _view(row, request))
+    return _view(service.cancel(session, row, actor=principal.actor), request)
 
 
 @router.get(f"{JOBS}/{{job_id}}/wait")

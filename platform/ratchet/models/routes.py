@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import StringConstraints
 
 from ratchet.auth import Reader, Writer
 from ratchet.clients.ports import EngineRefused, EngineUnavailable, Mlflow, RegisteredModel, RegisteredVersion, Run
 from ratchet.db import ReadSession, WriteSession
 from ratchet.errors import NotFound, Unavailable
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.idempotency import IdempotentSession
 from ratchet.models import service
 from ratchet.models.schemas import (
     ALIAS_MOVE_FIELDS,
@@ -28,10 +28,11 @@ from ratchet.models.schemas import (
     VersionView,
 )
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 from ratchet_pipelines.catalog import suggestion
 from ratchet_pipelines.spec import NAME_PATTERN, Alias, RunTag
 
-router = APIRouter(prefix="/projects/{project}/models", tags=["models"])
+router = Router(prefix="/projects/{project}/models", tags=["models"])
 
 ModelName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 Answer = TypeVar("Answer")
@@ -89,20 +90,14 @@ def create_promotion(
     model: ModelName,
     body: NewPromotion,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
     response: Response,
 ) -> PromotionView:
     """Ask that an alias move to a version. It is measured beside the version that has the alias, on the same test
     split, and the alias moves when every rule of the gate holds."""
-    earlier = idempotency.earlier(session, body)
-    if earlier is not None:
-        row = service.get_promotion(session, project, model, earlier)
-    else:
-        row = service.request_promotion(
-            session, project, model, body.version, body.alias, body.gate, principal.actor, body.move
-        )
-        idempotency.made(session, body, row.id)
+    row = service.request_promotion(
+        session, project, model, body.version, body.alias, body.gate, principal.actor, body.move
+    )
     response.headers["Location"] = f"/api/v1/projects/{project}/models/{model}/promotions/{row.id}"
     return PromotionView.of(row)
 

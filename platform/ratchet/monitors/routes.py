@@ -3,13 +3,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import fsspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
-from ratchet.db import ReadSession, WriteSession, now
+from ratchet.conditional import IfMatchHeader
+from ratchet.db import ReadSession, now
 from ratchet.errors import NotFound
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.idempotency import IdempotentSession
 from ratchet.monitors import service
 from ratchet.monitors.schemas import (
     ALERT_FIELDS,
@@ -23,8 +24,9 @@ from ratchet.monitors.schemas import (
 from ratchet.monitors.status import MonitorStatus
 from ratchet.monitors.tables import Alert, Check, Monitor
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 
-router = APIRouter(prefix="/projects/{project}")
+router = Router(prefix="/projects/{project}")
 MonitorPage = Annotated[Page, Depends(listing(MONITOR_FIELDS))]
 CheckPage = Annotated[Page, Depends(listing(CHECK_FIELDS))]
 AlertPage = Annotated[Page, Depends(listing(ALERT_FIELDS))]
@@ -35,14 +37,9 @@ def create_monitor(
     project: str,
     body: NewMonitor,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
 ) -> MonitorView:
-    earlier = idempotency.earlier(session, body)
-    if earlier is not None:
-        return service.view(session, service.get(session, project, earlier))
     monitor = service.create(session, project=project, new=body, actor=principal.actor)
-    idempotency.made(session, body, monitor.id)
     session.refresh(monitor)
     return service.view(session, monitor)
 
@@ -60,10 +57,17 @@ def get_monitor(project: str, monitor: str, principal: Reader, session: ReadSess
 
 @router.post("/monitors/{monitor}:check", status_code=202)
 def check_now(
-    project: str, monitor: str, principal: Writer, session: WriteSession, request: Request, response: Response
+    project: str,
+    monitor: str,
+    principal: Writer,
+    session: IdempotentSession,
+    if_match: IfMatchHeader,
+    request: Request,
+    response: Response,
 ) -> CheckView:
     """Check now, beside the schedule."""
     row = service.get(session, project, monitor)
+    if_match.check(session, row, lambda: service.view(session, row))
     storage = request.app.state.settings.storage
     moment = now(session)
     check = service.start_check(session, row, storage=storage, scheduled_for=moment, actor=principal.actor)
@@ -73,15 +77,21 @@ def check_now(
 
 
 @router.post("/monitors/{monitor}:pause")
-def pause_monitor(project: str, monitor: str, principal: Writer, session: WriteSession) -> MonitorView:
+def pause_monitor(
+    project: str, monitor: str, principal: Writer, session: IdempotentSession, if_match: IfMatchHeader
+) -> MonitorView:
     row = service.get(session, project, monitor)
+    if_match.check(session, row, lambda: service.view(session, row))
     service.set_status(session, row, MonitorStatus.PAUSED, actor=principal.actor)
     return service.view(session, row)
 
 
 @router.post("/monitors/{monitor}:resume")
-def resume_monitor(project: str, monitor: str, principal: Writer, session: WriteSession) -> MonitorView:
+def resume_monitor(
+    project: str, monitor: str, principal: Writer, session: IdempotentSession, if_match: IfMatchHeader
+) -> MonitorView:
     row = service.get(session, project, monitor)
+    if_match.check(session, row, lambda: service.view(session, row))
     service.set_status(session, row, MonitorStatus.ACTIVE, actor=principal.actor)
     return service.view(session, row)
 

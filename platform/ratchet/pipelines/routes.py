@@ -2,18 +2,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
-from ratchet.db import ReadSession, WriteSession
-from ratchet.idempotency import IdempotencyHeader
+from ratchet.conditional import IfMatchHeader
+from ratchet.db import ReadSession
+from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
 from ratchet.pipelines import service
 from ratchet.pipelines.schemas import PIPELINE_FIELDS, RUN_FIELDS, NewPipeline, PipelineRunView, PipelineView
 from ratchet.pipelines.tables import Pipeline, PipelineRun
+from ratchet.routing import Router
 
-router = APIRouter(prefix="/projects/{project}")
+router = Router(prefix="/projects/{project}")
 PipelinePage = Annotated[Page, Depends(listing(PIPELINE_FIELDS))]
 RunPage = Annotated[Page, Depends(listing(RUN_FIELDS))]
 
@@ -23,14 +25,9 @@ def create_pipeline(
     project: str,
     body: NewPipeline,
     principal: Writer,
-    session: WriteSession,
-    idempotency: IdempotencyHeader,
+    session: IdempotentSession,
 ) -> PipelineView:
-    earlier = idempotency.earlier(session, body)
-    if earlier is not None:
-        return service.view(session, service.get(session, project, earlier))
     pipeline = service.create(session, project=project, new=body, actor=principal.actor)
-    idempotency.made(session, body, pipeline.id)
     session.refresh(pipeline)
     return service.view(session, pipeline)
 
@@ -48,9 +45,15 @@ def get_pipeline(project: str, pipeline: str, principal: Reader, session: ReadSe
 
 @router.post("/pipelines/{pipeline}:run", status_code=202)
 def run_pipeline(
-    project: str, pipeline: str, principal: Writer, session: WriteSession, response: Response
+    project: str,
+    pipeline: str,
+    principal: Writer,
+    session: IdempotentSession,
+    if_match: IfMatchHeader,
+    response: Response,
 ) -> PipelineRunView:
     row = service.get(session, project, pipeline)
+    if_match.check(session, row, lambda: service.view(session, row))
     run = service.start(session, row, trigger_kind="manual", trigger_ref=principal.actor, actor=principal.actor)
     session.refresh(run)
     response.headers["Location"] = f"/api/v1/projects/{project}/pipeline-runs/{run.id}"
@@ -81,8 +84,11 @@ def get_pipeline_run(project: str, run: str, principal: Reader, session: ReadSes
 
 
 @router.post("/pipeline-runs/{run}:cancel")
-def cancel_pipeline_run(project: str, run: str, principal: Writer, session: WriteSession) -> PipelineRunView:
+def cancel_pipeline_run(
+    project: str, run: str, principal: Writer, session: IdempotentSession, if_match: IfMatchHeader
+) -> PipelineRunView:
     row = service.get_run(session, project, run)
+    if_match.check(session, row, lambda: service.view_run(session, row))
     service.cancel(session, row, actor=principal.actor)
     session.flush()
     return service.view_run(session, row)

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from ratchet.auth import Admin, Reader
-from ratchet.db import ReadSession, WriteSession
+from ratchet.db import ReadSession
+from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
 from ratchet.projects import service
 from ratchet.projects.schemas import PROJECT_FIELDS, NewProject, ProjectView
 from ratchet.projects.tables import Project
+from ratchet.routing import Router
 
-router = APIRouter()
+router = Router()
 ProjectPage = Annotated[Page, Depends(listing(PROJECT_FIELDS))]
 
 
@@ -22,7 +24,7 @@ def list_projects(principal: Reader, session: ReadSession, page: ProjectPage) ->
 
 
 @router.post("/projects", status_code=201)
-def create_project(body: NewProject, principal: Admin, session: WriteSession) -> ProjectView:
+def create_project(body: NewProject, principal: Admin, session: IdempotentSession) -> ProjectView:
     return ProjectView.model_validate(service.create(session, body, principal))
 
 

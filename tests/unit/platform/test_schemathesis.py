@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fsspec
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
@@ -24,13 +23,10 @@ from tests.accounts import token_of
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
 from ratchet.errors import PROBLEM, Problem
-from ratchet.monitors.tables import Check
 from ratchet.settings import Settings
 
 BASE = "/api/v1/projects/default"
-DATA = {"uri": "sklearn://breast_cancer"}
-TRAIN = {"kind": "train", "data": DATA, "model": "cancer"}
-GATE = {"metric": "accuracy", "data": DATA}
+GATE = {"metric": "accuracy", "data": {"uri": "sklearn://breast_cancer"}}
 NOT_SUPPORTED = {501, 503}
 """What the fakes behind the API can't do, and what does not answer."""
 
@@ -40,49 +36,6 @@ ENDLESS = "/jobs/{job_id}/events"
 OPERATIONS = {
     found.ok().label: found.ok() for found in SCHEMA.get_all_operations() if not found.ok().path.endswith(ENDLESS)
 }
-
-
-@pytest.fixture
-def known(api: Any) -> dict[str, str]:
-    """Path parameters that name what there is: one of each kind."""
-
-    def made(path: str, **body: Any) -> dict[str, Any]:
-        answer = api.http.post(BASE + path, json=body, headers=api.headers())
-        assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    mlflow = api.clients.mlflow
-    mlflow.ensure_registered_model("default.cancer")
-    run = mlflow.create_run(mlflow.ensure_experiment("default"), "one", {})
-    mlflow.create_version("default.cancer", source="models:/m-1", run_id=run.run_id, tags={})
-    variants = [
-        {"name": "a", "model": "cancer", "version": 1, "weight": 0.5},
-        {"name": "b", "model": "cancer", "alias": "challenger", "weight": 0.5},
-    ]
-    made("/endpoints", name="cancer", variants=variants)
-    made("/pipelines", name="retrain", train=TRAIN, gate=GATE, endpoint="cancer", schedule="0 3 * * *")
-    made("/monitors", name="drift", endpoint="cancer", pipeline="retrain")
-    made("/abtests", name="first", endpoint="cancer", control="a", treatment="b")
-    check = made("/monitors/drift:check")["id"]
-    with api.sessions() as session, fsspec.open(session.get_one(Check, check).report, "wb", auto_mkdir=True) as file:
-        file.write(b"<html></html>")
-    return {
-        "project": "default",
-        "job_id": made("/jobs", **TRAIN)["id"],
-        "model": "cancer",
-        "promotion": made("/models/cancer/promotions", version=1, gate=GATE)["id"],
-        "alias": "challenger",
-        "endpoint": "cancer",
-        "abtest": "first",
-        "monitor": "drift",
-        "check": check,
-        "pipeline": "retrain",
-        "run": made("/pipelines/retrain:run")["id"],
-        "token_id": made("/tokens", name="mine", scope="read")["id"],
-        "account_id": made("/service-accounts", name="shop")["id"],
-        "user_id": api.http.post("/api/v1/users", json={"name": "ann"}, headers=api.headers()).json()["id"],
-    }
 
 
 def cases(label: str, known: dict[str, str]) -> st.SearchStrategy[Case]:

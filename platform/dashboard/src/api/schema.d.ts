@@ -437,7 +437,7 @@ export interface paths {
         put?: never;
         /**
          * Submit Job
-         * @description Put a job into the queue. Sent again with the same Idempotency-Key, it answers with the same job.
+         * @description Put a job into the queue.
          */
         post: operations["submit_job"];
         delete?: never;
@@ -3711,7 +3711,10 @@ export interface operations {
     create_my_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3811,7 +3814,10 @@ export interface operations {
     create_project: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3918,6 +3924,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -3986,7 +3993,12 @@ export interface operations {
     stop_abtest: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 abtest: string;
@@ -4241,6 +4253,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -4309,7 +4322,10 @@ export interface operations {
     update_endpoint: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 endpoint: string;
@@ -4345,7 +4361,10 @@ export interface operations {
     delete_endpoint: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 endpoint: string;
@@ -4377,7 +4396,10 @@ export interface operations {
     record_outcomes: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path: {
                 project: string;
                 endpoint: string;
@@ -4567,6 +4589,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -4808,7 +4831,12 @@ export interface operations {
     cancel_job: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 job_id: string;
@@ -4915,7 +4943,10 @@ export interface operations {
     add_member: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path: {
                 project: string;
             };
@@ -5210,6 +5241,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -5321,6 +5353,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -5471,7 +5504,12 @@ export interface operations {
     check_now: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 monitor: string;
@@ -5503,7 +5541,12 @@ export interface operations {
     pause_monitor: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 monitor: string;
@@ -5535,7 +5578,12 @@ export interface operations {
     resume_monitor: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 monitor: string;
@@ -5641,7 +5689,12 @@ export interface operations {
     cancel_pipeline_run: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 run: string;
@@ -5714,6 +5767,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
                 "idempotency-key"?: string | null;
             };
             path: {
@@ -5782,7 +5836,12 @@ export interface operations {
     run_pipeline: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 pipeline: string;
@@ -5854,7 +5913,10 @@ export interface operations {
     create_service_account: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path: {
                 project: string;
             };
@@ -5959,7 +6021,10 @@ export interface operations {
     create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path: {
                 project: string;
             };
@@ -6149,7 +6214,10 @@ export interface operations {
     create_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6213,7 +6281,10 @@ export interface operations {
     change_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 user_id: string;
             };

@@ -39,6 +39,10 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), server_default=db_now(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_platform_keys")),
     )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("status", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("body", sa.LargeBinary(), nullable=True))
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_created_at"), ["created_at"], unique=False)
     for table, indexes in INDEXES.items():
         for columns in indexes:
             op.create_index(_name(table, columns), table, list(columns))
@@ -54,6 +58,10 @@ def downgrade() -> None:
     for table, indexes in INDEXES.items():
         for columns in indexes:
             op.drop_index(_name(table, columns), table)
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
+        batch_op.drop_column("body")
+        batch_op.drop_column("status")
     op.drop_table("platform_keys")
 
 

@@ -1,0 +1,66 @@
+"""`ETag`, `If-None-Match` and `If-Match` (RFC 9110): what has not changed is not sent again, and nobody changes what
+they have not seen. The tag of a resource is a hash of its representation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from ratchet.errors import PreconditionFailed
+
+MAX_TAGS = 1_000
+
+
+def tag_of(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def tagged(request: Request, response: Response) -> Response:
+    """The answer to a GET with its tag; 304 when the caller has it already."""
+    if response.status_code != 200 or response.media_type != "application/json":
+        return response
+    tag = tag_of(bytes(response.body))
+    response.headers["ETag"] = tag
+    known = _tags(request.headers.get("if-none-match", ""))
+    if "*" not in known and tag not in known:
+        return response
+    return Response(status_code=304, headers={"ETag": tag})
+
+
+class IfMatch:
+    """The tags with which a change comes; none, when it is to be made whatever was changed meanwhile."""
+
+    def __init__(
+        self,
+        if_match: Annotated[
+            str | None, Header(max_length=MAX_TAGS, description="The ETag that was read: 412 when it is another now.")
+        ] = None,
+    ) -> None:
+        self.tags = None if if_match is None else _tags(if_match)
+
+    def check(self, session: Session, row: Any, view: Callable[[], BaseModel]) -> None:
+        """Hold the row, so that nobody changes it before we do, and compare what a GET would show of it.
+
+        Raises `PreconditionFailed` when the caller has seen something else.
+        """
+        if self.tags is None or "*" in self.tags:
+            return
+        session.refresh(row, with_for_update=True)
+        tag = tag_of(view().model_dump_json(by_alias=True).encode())
+        if tag not in self.tags:
+            raise PreconditionFailed(
+                "It was changed since it was read.", hint="Read it again, and send the change with its new ETag."
+            )
+
+
+IfMatchHeader = Annotated[IfMatch, Depends(IfMatch)]
+
+
+def _tags(header: str) -> set[str]:
+    return {tag.strip().removeprefix("W/") for tag in header.split(",") if tag.strip()}
