@@ -30,6 +30,15 @@ settings.register_profile("ratchet", deadline=None, derandomize=True, suppress_h
 settings.load_profile("ratchet")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a process would keep in its user's home is kept among the tests' files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RATCHET_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("RATCHET_ALLOWED_HOSTS", '["ratchet.test", "testserver"]')
+        yield
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"

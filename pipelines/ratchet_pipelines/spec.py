@@ -21,6 +21,8 @@ MAX_SPEC_BYTES = 64 * 1024
 
 ENVELOPE_VARIABLE = "RATCHET_JOB"
 """The environment variable that holds the job's `Envelope` as JSON."""
+TOKEN_FILE_VARIABLE = "RATCHET_SERVING_TOKEN_FILE"  # noqa: S105 - its name
+"""The environment variable that tells a replica where the token is by which it reads models."""
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]

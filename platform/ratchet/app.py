@@ -29,7 +29,6 @@ from ratchet import (
     keys,
     logs,
     middleware,
-    mlflow_proxy,
     outages,
 )
 from ratchet.abtests import routes as abtests
@@ -40,6 +39,8 @@ from ratchet.clients.ports import Clients
 from ratchet.endpoints import routes as endpoints
 from ratchet.identity import routes as identity
 from ratchet.identity import tokens
+from ratchet.identity.limits import Limits
+from ratchet.identity.oidc import Provider
 from ratchet.identity.principals import Principals
 from ratchet.jobs import routes as jobs
 from ratchet.jobs.service import ensure_cluster
@@ -49,6 +50,7 @@ from ratchet.pipelines import routes as pipelines
 from ratchet.projects import routes as projects
 from ratchet.projects.service import ensure_default
 from ratchet.settings import Settings
+from ratchet.tracking import routes as tracking
 
 ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
@@ -84,7 +86,9 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.engine = engine
     app.state.sessions = db.session_factory(engine)
     app.state.read_sessions = db.session_factory(engine, readonly=True)
-    app.state.principals = Principals(app.state.sessions)
+    app.state.limits = Limits(settings)
+    app.state.oidc = Provider(settings)
+    app.state.principals = Principals(app.state.sessions, settings)
     app.state.ending_threads = db.ending_threads()
     app.state.clients = clients or connect(settings)
     errors.install(app)
@@ -93,7 +97,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1", dependencies=auth.bearer_security)
     app.include_router(health.router)
-    app.include_router(mlflow_proxy.router)
+    app.include_router(tracking.router)
     dashboard.mount(app, Path(__file__).parent / "static")
     middleware.install(app, settings)
     return app
@@ -110,7 +114,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.bootstrap_token_file is not None:
             tokens.bootstrap(session, settings.bootstrap_token_file.read_text().strip())
         session.commit()
-    async with mlflow_proxy.upstream(app), _notes_of_use(app.state.principals):
+    async with tracking.upstream(app), _notes_of_use(app.state.principals):
         yield
     app.state.engine.dispose()
 

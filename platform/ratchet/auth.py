@@ -15,23 +15,37 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
 from ratchet.errors import Forbidden, NotFound, RatchetError, Unauthorized
+from ratchet.identity.limits import Limits
 from ratchet.identity.principals import Principal, Principals
 from ratchet.identity.roles import Role
 from ratchet.identity.tokens import SESSION_FOR, SESSION_PREFIX
 
 COOKIE = "ratchet_session"
+LOGIN_COOKIE = "ratchet_login"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 async def authenticate(request: Request) -> Principal:
     """The principal of a request, by bearer token or session cookie."""
     secret = _secret(request)
-    return _principals(request).known(secret) or await _look_up(request, secret)
+    principal = _principals(request).known(secret)
+    if principal is None:
+        principal = await run_in_threadpool(look_up, request, secret)
+    _count(request, principal)
+    return principal
 
 
-def of_token(request: Request, token: str) -> Principal:
-    """Whose a token is, asked of the database; `Unauthorized` when it is nobody's."""
-    return _principals(request).look_up(token, None)
+def look_up(request: Request, secret: str) -> Principal:
+    """Whose a secret is, asked of the database: `Unauthorized` when it is nobody's, `TooManyRequests` when too many
+    that were nobody's came from the same address."""
+    limits: Limits = request.app.state.limits
+    address = request.client.host if request.client else ""
+    limits.check_address(address)
+    try:
+        return _principals(request).look_up(secret, request.path_params.get("project"))
+    except Unauthorized:
+        limits.failed(address)
+        raise
 
 
 def _require(role: Role, *, platform: bool = False) -> Callable[[Request], Awaitable[Principal]]:
@@ -41,8 +55,9 @@ def _require(role: Role, *, platform: bool = False) -> Callable[[Request], Await
         refusal = None if principal is None else _refusal(request, principal, role, platform)
         if principal is None or refusal is not None:
             # What is remembered may be older than the role: nobody is refused by memory alone.
-            principal = await _look_up(request, secret)
+            principal = await run_in_threadpool(look_up, request, secret)
             refusal = _refusal(request, principal, role, platform)
+        _count(request, principal)
         if refusal is not None:
             raise refusal
         request.state.principal = principal
@@ -51,8 +66,9 @@ def _require(role: Role, *, platform: bool = False) -> Callable[[Request], Await
     return allowed
 
 
-async def _look_up(request: Request, secret: str) -> Principal:
-    return await run_in_threadpool(_principals(request).look_up, secret, request.path_params.get("project"))
+def _count(request: Request, principal: Principal) -> None:
+    limits: Limits = request.app.state.limits
+    request.state.allowance = limits.count(principal.id)
 
 
 def _principals(request: Request) -> Principals:
@@ -61,6 +77,8 @@ def _principals(request: Request) -> Principals:
 
 
 def _refusal(request: Request, principal: Principal, role: Role, platform: bool) -> RatchetError | None:
+    if principal.tracking_only:
+        return Forbidden("This token opens MLflow at /mlflow, and nothing of the API.")
     limit = principal.scope.role
     if limit is None:
         return Forbidden(
@@ -133,6 +151,22 @@ def set_cookie(request: Request, response: Response, secret: str) -> None:
 def clear_cookie(request: Request, response: Response) -> None:
     secure = request.app.state.settings.secure_cookies
     response.delete_cookie(cookie_name(request), path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def set_login_cookie(request: Request, response: Response, value: str) -> None:
+    """What a login at the OpenID provider needs when it comes back, ten minutes at most."""
+    secure = request.app.state.settings.secure_cookies
+    response.set_cookie(
+        LOGIN_COOKIE, value, max_age=600, httponly=True, samesite="lax", secure=secure, path="/api/v1/auth"
+    )
+
+
+def login_cookie_of(request: Request) -> str:
+    return request.cookies.get(LOGIN_COOKIE, "")
+
+
+def clear_login_cookie(request: Request, response: Response) -> None:
+    response.delete_cookie(LOGIN_COOKIE, path="/api/v1/auth", httponly=True, samesite="lax")
 
 
 def require_same_origin(request: Request) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-SECRET = re.compile(r"\brt_[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"']+")
+SECRET = re.compile(r"\br[jst]_[A-Za-z0-9._-]{20,}|(?<=Bearer )[^\s\"']+")
 
 
 def configure(log_format: str) -> None:

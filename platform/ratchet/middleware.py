@@ -11,6 +11,8 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.errors import TooLarge, problem
+from ratchet.hosts import Hosts
+from ratchet.identity.limits import Allowance
 from ratchet.logs import request_id
 from ratchet.settings import Settings
 
@@ -24,6 +26,7 @@ SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"SAMEORIGIN"),
 ]
 
 requests_total = Counter("ratchet_http_requests", "Requests answered.", ["method", "route", "status"])
@@ -32,13 +35,17 @@ request_seconds = Histogram("ratchet_http_request_duration_seconds", "Time to th
 
 def install(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
-        RequestMiddleware, max_body_bytes=settings.max_body_bytes, max_bundle_bytes=settings.max_bundle_bytes
+        RequestMiddleware,
+        max_body_bytes=settings.max_body_bytes,
+        max_bundle_bytes=settings.max_bundle_bytes,
+        hosts=Hosts(settings),
     )
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, max_body_bytes: int, max_bundle_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, max_bundle_bytes: int, hosts: Hosts) -> None:
         self.app = app
+        self.hosts = hosts
         self.max_body_bytes = max_body_bytes
         self.max_bundle_bytes = max_bundle_bytes
 
@@ -52,6 +59,9 @@ class RequestMiddleware:
         limited = not scope["path"].startswith(UNLIMITED)
         limit = self.max_bundle_bytes if BUNDLES.match(scope["path"]) else self.max_body_bytes
         answer = _Answer(scope, send)
+        if (refusal := self.hosts.refusal(scope)) is not None:
+            await problem(Request(scope), refusal)(scope, receive, answer)
+            return
         try:
             length = int(headers.get(b"content-length", b"0"))
         except ValueError:
@@ -103,8 +113,10 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            allowance: Allowance | None = self.scope.get("state", {}).get("allowance")
             message["headers"] = [
                 *message["headers"],
+                *_encoded(allowance),
                 *SECURITY_HEADERS,
                 (b"x-request-id", request_id.get().encode()),
             ]
@@ -113,3 +125,8 @@ class _Answer:
             requests_total.labels(method, route, message["status"]).inc()
             request_seconds.labels(method, route).observe(time.perf_counter() - self.began)
         await self.send(message)
+
+
+def _encoded(allowance: Allowance | None) -> list[tuple[bytes, bytes]]:
+    given = allowance.headers() if allowance is not None else {}
+    return [(name.lower().encode(), value.encode()) for name, value in given.items()]

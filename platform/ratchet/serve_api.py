@@ -22,6 +22,8 @@ def main() -> None:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips=settings.trusted_proxies,
                 timeout_graceful_shutdown=5,
             )
     except exclusive.TakenError as error:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ratchet.secretfile import keep_secret
+
+Gift = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?:(viewer|editor|admin)|platform_admin)$")]
 
 
 class Settings(BaseSettings):
@@ -31,8 +37,37 @@ class Settings(BaseSettings):
     """Whether custom jobs may take their code from repositories at `file://`, on the cluster's machines."""
     secure_cookies: bool = False
     """Set where TLS ends before the API: browsers then send the session cookie over HTTPS alone."""
+    allowed_hosts: list[str] = []
+    """Further names by which this API may be asked, beside those of its addresses and the loopback's; `*`: by any."""
+    trusted_proxies: str = "127.0.0.1"
+    """Addresses of proxies whose X-Forwarded-For and -Proto are believed, by commas; `*`: whoever connects."""
+    auth_failures_per_minute: int = Field(default=20, ge=1)
+    """Wrong tokens from one address; ten times as many from all together."""
+    requests_per_minute: int = Field(default=0, ge=0)
+    """Of one account; no limit when 0."""
+
+    oidc_issuer: str = ""
+    """The OpenID provider at which people sign in; none when empty."""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    """None for a public client: PKCE is always used."""
+    oidc_name: str = "single sign-on"
+    """What the login page calls it."""
+    oidc_scopes: str = "openid profile email"
+    oidc_groups_claim: str = "groups"
+    oidc_roles: dict[str, list[Gift]] = {}
+    """By group of the provider's: the roles that it gives, each `<project>:<viewer|editor|admin>` or `platform_admin`.
+    As JSON: `{"ml": ["fraud:editor", "search:viewer"], "ops": ["platform_admin"]}`."""
     bootstrap_token_file: Path | None = None
     """A file with the first administrator's token. It is registered at start when no token of its hash exists."""
+
+    internal_url: str = ""
+    """The address of this API as jobs and replicas on the cluster reach it; `public_url` when empty."""
+    secret_key_file: Path | None = None
+    """A file with the key that signs the tokens of jobs, the same for every API and reconciler; `secret.key` in `home`,
+    made at the first use, when not given."""
+    serving_token_file: Path | None = None
+    """A file with the token by which replicas read models, here and under the same path on the cluster."""
 
     ray_address: str = "http://127.0.0.1:8265"
     """Ray's dashboard: the Jobs and Serve REST APIs."""
@@ -47,8 +82,10 @@ class Settings(BaseSettings):
 
     mlflow_url: str = "http://127.0.0.1:5000"
     """MLflow as the API and the reconciler reach it."""
+    mlflow_token_file: Path | None = None
+    """A file with the secret that MLflow asks for, which API and reconciler alone know."""
     mlflow_job_url: str = ""
-    """MLflow as jobs reach it; `mlflow_url` when empty."""
+    """MLflow as jobs and replicas reach it; when empty this API's `/mlflow`, where their tokens are worth something."""
 
     serve_url: str = ""
     """The ingress for predictions as callers reach it; `http://127.0.0.1:<serve_port>` when empty."""
@@ -81,10 +118,26 @@ class Settings(BaseSettings):
 
     @cached_property
     def mlflow_for_jobs(self) -> str:
-        return self.mlflow_job_url or self.mlflow_url
+        return self.mlflow_job_url or f"{self.internal_url.rstrip('/') or self.public}/mlflow"
 
     def read_ray_token(self) -> str:
         """Read anew each time: a token that was rotated is taken without a restart."""
         if self.ray_token_file is not None:
             return self.ray_token_file.read_text().strip()
         return self.ray_token.get_secret_value()
+
+    def read_mlflow_token(self) -> str:
+        return self.mlflow_token_file.read_text().strip() if self.mlflow_token_file is not None else ""
+
+    def read_oidc_secret(self) -> str:
+        return self.oidc_client_secret_file.read_text().strip() if self.oidc_client_secret_file is not None else ""
+
+    def read_serving_token(self) -> str:
+        return self.serving_token_file.read_text().strip() if self.serving_token_file is not None else ""
+
+    @cached_property
+    def secret_key(self) -> bytes:
+        if self.secret_key_file is not None:
+            return self.secret_key_file.read_text().strip().encode()
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return keep_secret(self.home / "secret.key", secrets.token_urlsafe(32)).encode()

@@ -69,6 +69,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             ray_address=ray.dashboard,
             ray_token=ray.token,  # type: ignore[arg-type] - pydantic makes a secret of it
             mlflow_url=mlflow_url,
+            mlflow_job_url=mlflow_url,
         )
         db.upgrade(settings.database)
         sessions, clients = db.session_factory(db.open_engine(settings.database)), connect(settings)

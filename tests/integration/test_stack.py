@@ -101,8 +101,11 @@ def test_the_stack_answers_and_asks_for_tokens(home: Path) -> None:
     assert answer(projects, layout.token.read_text()) == 200
     chosen = ports.load(layout.ports)
     assert chosen is not None
-    assert answer(f"http://127.0.0.1:{chosen.mlflow}/mlflow/") == 200
-    for secret in (layout.token, layout.ray_token):
+    mlflow = f"http://127.0.0.1:{chosen.mlflow}/mlflow/"
+    assert answer(mlflow) == 401
+    assert answer(mlflow, layout.token.read_text()) == 401
+    assert answer(mlflow, layout.mlflow_token.read_text()) == 200
+    for secret in (layout.token, layout.ray_token, layout.mlflow_token, layout.serving_token, layout.secret_key):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 

@@ -179,12 +179,26 @@ def test_no_secret_stands_in_an_environment_or_a_command(render: Render, values:
     assert all(len(secret) >= 48 and secret not in rest for secret in secrets)
 
 
+def test_no_pod_holds_a_key_that_it_does_not_need(render: Render) -> None:
+    held = {}
+    for name, pod in pod_templates(render()):
+        volumes = [volume.get("secret", {}) for volume in pod["spec"].get("volumes", [])]
+        ours = [secret for secret in volumes if secret.get("secretName") == "ratchet-keys"]
+        held[name] = {item["key"] for secret in ours for item in secret["items"]}
+    everything = {"secret-key", "mlflow-token", "serving-token"}
+    for name, keys in held.items():
+        kind, _, part = name.partition("/")
+        wanted = everything if part.endswith(("-api", "-reconciler")) else set()
+        wanted = {"mlflow-token"} if part.endswith("-mlflow") else wanted
+        assert keys == ({"serving-token"} if kind == "RayCluster" else wanted) or "migration" in name, name
+
+
 def test_no_password_is_a_default(render: Render) -> None:
     one, other = (
         {thing["metadata"]["name"]: thing["stringData"] for thing in render() if thing["kind"] == "Secret"}
         for _ in range(2)
     )
-    assert one.keys() == other.keys() == {"ratchet-auth", "ratchet-ray-token", "ratchet-postgres"}
+    assert one.keys() == other.keys() == {"ratchet-auth", "ratchet-keys", "ratchet-ray-token", "ratchet-postgres"}
     assert all(one[name][key] != other[name][key] for name in one for key in one[name])
 
 
@@ -299,11 +313,11 @@ def reach(render: Render) -> Reach:
 
 OPEN = {
     **{(source, "postgres", 5432): True for source in ("api", "reconciler", "migration", "mlflow")},
-    **{(source, "mlflow", 5000): True for source in ("api", "reconciler", "ray")},
+    **{(source, "mlflow", 5000): True for source in ("api", "reconciler")},
     **{(source, "ray", 8265): True for source in ("api", "reconciler", "ray")},
     **{(source, "ray", 6379): True for source in ("ray",)},
     **{(source, "ray", 8000): True for source in ("api", "reconciler", "ray", "outside")},
-    **{(source, "api", 8470): True for source in ("test", "outside")},
+    **{(source, "api", 8470): True for source in ("test", "ray", "outside")},
 }
 
 

@@ -49,6 +49,10 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{- .Values.auth.existingSecret | default (printf "%s-auth" (include "ratchet.fullname" .)) -}}
 {{- end }}
 
+{{- define "ratchet.secret.keys" -}}
+{{- .Values.auth.existingKeysSecret | default (printf "%s-keys" (include "ratchet.fullname" .)) -}}
+{{- end }}
+
 {{- define "ratchet.secret.ray" -}}
 {{- .Values.ray.existingSecret | default (printf "%s-ray-token" (include "ratchet.fullname" .)) -}}
 {{- end }}
@@ -148,13 +152,30 @@ env:
 {{- define "ratchet.controlMounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: ray-token, mountPath: /run/secrets/ratchet/ray, readOnly: true}
+- {name: keys, mountPath: /run/secrets/ratchet/keys, readOnly: true}
+- {name: serving, mountPath: /run/secrets/ratchet/serving, readOnly: true}
 {{- include "ratchet.storageMount" . }}
 {{- end }}
 
 {{- define "ratchet.controlVolumes" -}}
 - {name: tmp, emptyDir: {sizeLimit: 2Gi}}
 - {name: ray-token, secret: {secretName: {{ include "ratchet.secret.ray" . }}, defaultMode: 0440}}
+{{ include "ratchet.keyVolume" (list $ "keys" (list "secret-key" "mlflow-token")) }}
+{{ include "ratchet.keyVolume" (list $ "serving" (list "serving-token")) }}
 {{- include "ratchet.storageVolume" . }}
+{{- end }}
+
+{{/* A volume with some of the platform's keys: no pod has one that it does not need.
+     Called with (list $ "volume" (list "key" …)). */}}
+{{- define "ratchet.keyVolume" -}}
+- name: {{ index . 1 }}
+  secret:
+    secretName: {{ include "ratchet.secret.keys" (index . 0) }}
+    defaultMode: 0440
+    items:
+      {{- range index . 2 }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
 {{- end }}
 
 {{- define "ratchet.storageMount" -}}

@@ -22,6 +22,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from ratchet_pipelines.serving.inputs import KINDS, Columns, InputColumn, InputSchema, Row
+from ratchet_pipelines.spec import TOKEN_FILE_VARIABLE
 
 TRY_TIMEOUT_S = 180.0
 """Download, import and one prediction of a model in the throw-away process may take this long."""
@@ -173,7 +174,7 @@ async def _run_trial(uri: str, folder: Path, limit_s: float) -> Tried:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
-        env={**_PATIENCE, **os.environ, "OMP_NUM_THREADS": "1"},
+        env={**_PATIENCE, **os.environ, **_token(), "OMP_NUM_THREADS": "1"},
     )
     try:
         code = await asyncio.wait_for(process.wait(), limit_s)
@@ -184,6 +185,12 @@ async def _run_trial(uri: str, folder: Path, limit_s: float) -> Tried:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return _read_verdict(uri, verdict, code)
+
+
+def _token() -> dict[str, str]:
+    """Read anew for each model: a token that was rotated is taken without a restart."""
+    file = os.environ.get(TOKEN_FILE_VARIABLE)
+    return {"MLFLOW_TRACKING_TOKEN": Path(file).read_text().strip()} if file else {}
 
 
 def _read_verdict(uri: str, verdict: Path, code: int) -> Tried:

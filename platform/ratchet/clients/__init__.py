@@ -17,7 +17,7 @@ def connect(settings: Settings) -> Clients:
         Clients(
             jobs=RayJobsClient(settings.ray_address, settings.read_ray_token),
             serve=RayServeClient(settings.ray_address, settings.read_ray_token),
-            mlflow=MlflowClient(settings.mlflow_url),
+            mlflow=MlflowClient(settings.mlflow_url, settings.read_mlflow_token),
             storage=FsspecStorage(settings.storage),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx2
@@ -29,8 +29,10 @@ PARENT_TAG = "mlflow.parentRunId"
 
 
 class MlflowClient:
-    def __init__(self, url: str, *, transport: httpx2.BaseTransport | None = None) -> None:
-        self._http = Http("MLflow", url, transport=transport)
+    def __init__(
+        self, url: str, token: Callable[[], str] = str, *, transport: httpx2.BaseTransport | None = None
+    ) -> None:
+        self._http = Http("MLflow", url, token, transport=transport)
 
     # -- runs
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.settings import Settings
-from ratchet_pipelines.spec import ModelVersion, ServingConfig, Variant
+from ratchet_pipelines.spec import TOKEN_FILE_VARIABLE, ModelVersion, ServingConfig, Variant
 
 IMPORT_PATH = "ratchet_pipelines.serving.app:build"
 DEPLOYMENT = "Endpoint"
@@ -104,7 +104,7 @@ def _application(endpoint: WantedEndpoint, config: dict[str, Any], settings: Set
         "name": endpoint.application,
         "route_prefix": endpoint.path,
         "import_path": IMPORT_PATH,
-        "runtime_env": {"env_vars": {"MLFLOW_TRACKING_URI": settings.mlflow_for_jobs}},
+        "runtime_env": {"env_vars": _environment(settings)},
         "args": {"storage": settings.storage, "project": endpoint.project, "endpoint": endpoint.name},
         "deployments": [
             {
@@ -119,3 +119,11 @@ def _application(endpoint: WantedEndpoint, config: dict[str, Any], settings: Set
             }
         ],
     }
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Of the replicas. Their token goes by file: whoever may ask Ray sees its config."""
+    found = {"MLFLOW_TRACKING_URI": settings.mlflow_for_jobs}
+    if settings.serving_token_file is not None:
+        found[TOKEN_FILE_VARIABLE] = str(settings.serving_token_file)
+    return found

@@ -7,6 +7,7 @@ memory: a role that was just given holds at once, one that was taken ends within
 from __future__ import annotations
 
 import hashlib
+import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.db import db_now, read_only
 from ratchet.errors import Unauthorized
+from ratchet.identity import jobtokens
+from ratchet.identity.jobtokens import JobClaim
 from ratchet.identity.roles import Role, Scope, narrowed
 from ratchet.identity.tables import Account, Membership, Token
+from ratchet.jobs.tables import Attempt, Job
 from ratchet.projects.tables import Project
+from ratchet.settings import Settings
 
 REMEMBER_S = 2.0
 MAX_REMEMBERED = 10_000
@@ -39,6 +44,10 @@ class Principal:
     roles: Mapping[str, Role] = field(default_factory=dict)
     """By project, as far as the token's scope reaches. A platform administrator's are not listed."""
     token_id: str = ""
+    job: JobClaim | None = None
+    """For an attempt's token: what it is for."""
+    tracking_only: bool = False
+    """It opens MLflow behind `/mlflow`, and nothing of `/api/v1`."""
 
     def role_in(self, project: str) -> Role | None:
         if self.platform_admin and self.project in (None, project):
@@ -64,8 +73,9 @@ class _Remembered:
 class Principals:
     """Finds principals for one process. Safe to share between threads."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], settings: Settings) -> None:
         self._sessions = sessions
+        self._settings = settings
         self._remembered: dict[str, _Remembered] = {}
         self._projects: set[str] = set()
         self._used: set[str] = set()
@@ -79,11 +89,12 @@ class Principals:
     def look_up(self, secret: str, project: str | None) -> Principal:
         """In one query; `Unauthorized` when the secret is nobody's. `project` is asked for along with it: `exists`."""
         key = token_hash(secret)
-        principal = self._load(key, project)
+        principal = self._of_job(secret) if secret.startswith(jobtokens.PREFIX) else self._load(key, project)
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = _Remembered(principal, time.monotonic() + REMEMBER_S)
-        self._used.add(principal.token_id)
+        if principal.token_id:
+            self._used.add(principal.token_id)
         return principal
 
     def exists(self, project: str) -> bool:
@@ -120,10 +131,9 @@ class Principals:
             rows = session.execute(query).all()
         if not rows:
             self._remembered.pop(key, None)
-            raise Unauthorized(
-                "The token is not known, has expired or was revoked.",
-                hint="`ratchet config` shows where yours is kept.",
-            )
+            if (replicas := self._of_replicas(key)) is not None:
+                return replicas
+            raise _unknown()
         token, account, _, _, found = rows[0]
         if found is not None:
             self._projects.add(found)
@@ -139,6 +149,34 @@ class Principals:
             token_id=token.id,
         )
 
+    def _of_job(self, secret: str) -> Principal:
+        """Of a job's attempt, while it lives: it reads its project in MLflow, and writes its own run."""
+        claim = jobtokens.verify(self._settings.secret_key, secret)
+        if claim is None:
+            raise _unknown()
+        alive = select(Job.project).join(Attempt, Attempt.job_id == Job.id)
+        alive = alive.where(Job.id == claim.job_id, Attempt.number == claim.attempt, Attempt.ended_at.is_(None))
+        with read_only(self._sessions) as session:
+            project = session.scalar(alive)
+        if project is None:
+            raise _unknown()
+        return Principal(
+            id=claim.job_id,
+            actor=f"job/{claim.job_id}",
+            scope=Scope.READ,
+            project=project,
+            roles={project: Role.VIEWER},
+            job=claim,
+            tracking_only=True,
+        )
+
+    def _of_replicas(self, key: str) -> Principal | None:
+        """Of the replicas, which read every project's models."""
+        token = self._settings.read_serving_token()
+        if not token or not hmac.compare_digest(token_hash(token), key):
+            return None
+        return Principal(id="replicas", actor="replicas", scope=Scope.READ, platform_admin=True, tracking_only=True)
+
     def _forget_if_changed(self, session: Session) -> None:
         if session.info.pop(_CHANGED, False):
             self.forget()
@@ -147,6 +185,12 @@ class Principals:
 def changed(session: Session) -> None:
     """Say that an account, a role or a token changes: once that is committed, this process forgets what it knew."""
     session.info[_CHANGED] = True
+
+
+def _unknown() -> Unauthorized:
+    return Unauthorized(
+        "The token is not known, has expired or was revoked.", hint="`ratchet config` shows where yours is kept."
+    )
 
 
 def token_hash(token: str) -> str:

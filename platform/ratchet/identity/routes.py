@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from ratchet import auth
 from ratchet.auth import Admin, PlatformAdmin, Reader, Writer
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
+from ratchet.errors import NotFound, Unauthorized
 from ratchet.idempotency import IdempotentSession
-from ratchet.identity import service, tokens
+from ratchet.identity import login, service, tokens
+from ratchet.identity.oidc import Pending, Provider
 from ratchet.identity.schemas import (
     MEMBER_FIELDS,
     TOKEN_FIELDS,
     USER_FIELDS,
+    AuthConfig,
     Me,
     MemberChanges,
     MemberView,
@@ -25,6 +30,7 @@ from ratchet.identity.schemas import (
     NewSession,
     NewToken,
     NewUser,
+    OidcConfig,
     TokenCreated,
     TokenView,
     UserChanges,
@@ -35,6 +41,7 @@ from ratchet.paging import Page, PageOf, listing
 from ratchet.projects.service import visible
 from ratchet.projects.tables import Project
 from ratchet.routing import Router
+from ratchet.settings import Settings
 
 router = Router(tags=["identity"])
 TokenPage = Annotated[Page, Depends(listing(TOKEN_FIELDS))]
@@ -48,7 +55,7 @@ TOKENS = "/projects/{project}/tokens"
 @router.post("/session", status_code=204)
 def sign_in(body: NewSession, request: Request, response: Response, session: WriteSession) -> None:
     """Begin a browser's session with a token: its secret goes into a cookie that scripts can't read."""
-    principal = auth.of_token(request, body.token)
+    principal = auth.look_up(request, body.token)
     parent = session.get_one(Token, principal.token_id)
     auth.set_cookie(request, response, tokens.begin_session(session, session.get_one(Account, principal.id), parent))
 
@@ -61,6 +68,49 @@ def sign_out(request: Request, response: Response, session: WriteSession) -> Non
         auth.require_same_origin(request)
         tokens.end_session(session, secret)
     auth.clear_cookie(request, response)
+
+
+@router.get("/auth/config")
+def get_auth_config(request: Request) -> AuthConfig:
+    """How one signs in here. Open to all: the login page asks it."""
+    settings = _settings(request)
+    if not settings.oidc_issuer:
+        return AuthConfig(oidc=None)
+    return AuthConfig(oidc=OidcConfig(name=settings.oidc_name, login_url=f"{settings.public}/api/v1/auth/login"))
+
+
+@router.get("/auth/login", status_code=302, response_class=RedirectResponse)
+def begin_login(
+    request: Request, next: Annotated[str, Query(max_length=2_000, description="The page to come back to.")] = "/"
+) -> RedirectResponse:
+    """Lead the browser to the OpenID provider."""
+    pending = Pending.begin(next)
+    response = RedirectResponse(_provider(request).login_url(pending), 302)
+    auth.set_login_cookie(request, response, pending.cookie())
+    return response
+
+
+@router.get("/auth/callback", status_code=302, response_class=RedirectResponse)
+def end_login(
+    request: Request,
+    session: WriteSession,
+    code: Annotated[str, Query(max_length=4_096)] = "",
+    state: Annotated[str, Query(max_length=200)] = "",
+    error: Annotated[str, Query(max_length=200)] = "",
+) -> RedirectResponse:
+    """Where the OpenID provider leads the browser back to. The session begins here."""
+    settings, provider = _settings(request), _provider(request)
+    pending = Pending.read(auth.login_cookie_of(request))
+    if pending is None or not hmac.compare_digest(pending.state.encode(), state.encode()):
+        raise Unauthorized("This browser began no such login.", code="login_expired", hint="Sign in once more.")
+    if error or not code:
+        raise Unauthorized(f"The login was refused: {error or 'no code'}.", code="login_refused")
+    claims = provider.claims(code, pending)  # asks the provider, before the session touches the database
+    account = login.sign_in(session, claims, groups_claim=settings.oidc_groups_claim, gifts=settings.oidc_roles)
+    response = RedirectResponse(pending.next, 302)
+    auth.set_cookie(request, response, tokens.begin_session(session, account))
+    auth.clear_login_cookie(request, response)
+    return response
 
 
 @router.get("/me")
@@ -194,3 +244,15 @@ def _created(response: Response, where: str, row: Token, owner: Account, secret:
     response.headers["Location"] = f"{where}/{row.id}"
     response.headers["Cache-Control"] = "no-store"
     return TokenCreated(**TokenView.of(row, owner.name).model_dump(), token=secret)
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _provider(request: Request) -> Provider:
+    if not _settings(request).oidc_issuer:
+        raise NotFound("No OpenID provider is set.", hint="RATCHET_OIDC_ISSUER names one.")
+    provider: Provider = request.app.state.oidc
+    return provider

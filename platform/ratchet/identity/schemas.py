@@ -208,3 +208,16 @@ class Me(BaseModel):
     projects: list[str]
     roles: dict[str, Role]
     """What you may do in each project, as far as the token reaches."""
+
+
+class OidcConfig(BaseModel):
+    name: str
+    """What to call the provider on the login page."""
+    login_url: str
+    """Where to lead the browser; `?next=` names the page to come back to."""
+
+
+class AuthConfig(BaseModel):
+    """How one signs in: always with a token, and at an OpenID provider where there is one."""
+
+    oidc: OidcConfig | None

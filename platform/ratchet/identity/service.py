@@ -69,7 +69,8 @@ def change_user(session: Session, user_id: str, changes: UserChanges, *, actor: 
     if changes.disabled is not None:
         row.disabled_at = (row.disabled_at or now(session)) if changes.disabled else None
     session.flush()
-    _require_an_admin(session)
+    if not _admins(session):
+        raise Conflict("This is the last platform administrator.", hint="Make another one first.")
     after = _facts(row)
     if after != before:
         events.emit(
@@ -83,10 +84,17 @@ def _facts(row: Account) -> dict[str, object]:
     return {"email": row.email, "platform_admin": row.platform_admin, "disabled": row.disabled_at is not None}
 
 
-def _require_an_admin(session: Session) -> None:
-    left = select(func.count()).where(Account.platform_admin, Account.disabled_at.is_(None), Account.kind == USER)
-    if not session.scalar(left):
-        raise Conflict("This is the last platform administrator.", hint="Make another one first.")
+def set_platform_admin(session: Session, row: Account, platform_admin: bool, *, actor: str) -> None:
+    change_user(session, row.id, UserChanges(platform_admin=platform_admin), actor=actor)
+
+
+def is_last_admin(session: Session, row: Account) -> bool:
+    return row.platform_admin and row.disabled_at is None and _admins(session) == 1
+
+
+def _admins(session: Session) -> int:
+    query = select(func.count()).where(Account.platform_admin, Account.disabled_at.is_(None), Account.kind == USER)
+    return session.scalar(query) or 0
 
 
 # -- members
@@ -112,7 +120,7 @@ def add_member(session: Session, project: str, new: NewMember, *, actor: str) ->
         )
     if session.get(Membership, (project, found[0].id)) is not None:
         raise Conflict(f"{found[0].name} is a member already.", hint="Change the role of the member instead.")
-    return _join(session, project, found[0], new.role, actor=actor), found[0]
+    return join(session, project, found[0], new.role, actor=actor), found[0]
 
 
 def get_member(session: Session, project: str, account_id: str) -> tuple[Membership, Account]:
@@ -127,13 +135,17 @@ def change_member(
 ) -> tuple[Membership, Account]:
     """Give a member another role. From now on it is set by hand: no login changes it."""
     row, account = get_member(session, project, account_id)
-    before = row.role
-    row.role, row.source = role.value, Source.MANUAL.value
-    if before != role.value:
-        _emit_member(session, project, account, "changed", actor=actor, before=before, after=role.value)
-        _changed(session)
-    session.flush()
+    row.source = Source.MANUAL.value
+    set_role(session, row, account, role, actor=actor)
     return row, account
+
+
+def set_role(session: Session, row: Membership, account: Account, role: Role, *, actor: str) -> None:
+    before, row.role = row.role, role.value
+    session.flush()
+    if before != role.value:
+        _emit_member(session, row.project, account, "changed", actor=actor, before=before, after=role.value)
+        _changed(session)
 
 
 def remove_member(session: Session, project: str, account_id: str, *, actor: str) -> None:
@@ -142,13 +154,17 @@ def remove_member(session: Session, project: str, account_id: str, *, actor: str
         raise Conflict(
             f"{account.name} is a service account of this project.", hint="Delete the service account itself."
         )
+    leave(session, row, account, actor=actor)
+
+
+def leave(session: Session, row: Membership, account: Account, *, actor: str) -> None:
     session.delete(row)
     session.flush()
-    _emit_member(session, project, account, "removed", actor=actor, before=row.role)
+    _emit_member(session, row.project, account, "removed", actor=actor, before=row.role)
     _changed(session)
 
 
-def _join(
+def join(
     session: Session, project: str, account: Account, role: Role, *, actor: str, source: Source = Source.MANUAL
 ) -> Membership:
     row = Membership(project=project, account_id=account.id, role=role.value, source=source.value)
@@ -194,7 +210,7 @@ def create_service_account(
     account = Account(id=new_id("sa"), kind=SERVICE, name=name, project=project)
     session.add(account)
     session.flush()
-    return _join(session, project, account, new.role, actor=actor), account
+    return join(session, project, account, new.role, actor=actor), account
 
 
 def list_service_accounts(session: Session, project: str) -> list[tuple[Membership, Account]]:
@@ -206,13 +222,9 @@ def delete_service_account(session: Session, project: str, account_id: str, *, a
     account = session.get(Account, account_id)
     if account is None or account.kind != SERVICE or account.project != project:
         raise NotFound(f"There is no service account {account_id[:80]!r} in the project {project!r}.")
-    row = session.get_one(Membership, (project, account_id))
-    session.delete(row)
-    session.flush()
+    leave(session, session.get_one(Membership, (project, account_id)), account, actor=actor)
     session.delete(account)
     session.flush()
-    _emit_member(session, project, account, "removed", actor=actor, before=row.role)
-    _changed(session)
 
 
 # -- tokens

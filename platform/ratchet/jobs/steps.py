@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ratchet.clients.ports import ON_HEAD, Clients, Driver, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
+from ratchet.identity import jobtokens
+from ratchet.identity.jobtokens import JobClaim
 from ratchet.jobs import classify, logfiles, retry
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.retry import History, Verdict
@@ -185,7 +187,7 @@ class Actor:
             self.clients.jobs.submit(
                 seen.submission_id,
                 entrypoint=f"{shlex.quote(python)} -m ratchet_pipelines.run",
-                env=self._environment(seen, run_id),
+                env=self._environment(seen, experiment_id, run_id),
                 metadata={"job": seen.id, "project": seen.project, "instance": seen.instance},
                 driver=driver,
             )
@@ -200,7 +202,7 @@ class Actor:
             )
         return run.run_id
 
-    def _environment(self, seen: Seen, run_id: str) -> dict[str, str]:
+    def _environment(self, seen: Seen, experiment_id: str, run_id: str) -> dict[str, str]:
         envelope = Envelope.model_validate(
             {
                 "job": seen.id,
@@ -215,6 +217,10 @@ class Actor:
             # Ray puts the variables of a job in an image between single quotes, into a line that a shell reads.
             ENVELOPE_VARIABLE: envelope.model_dump_json().replace("'", "\\u0027"),
             "MLFLOW_TRACKING_URI": self.settings.mlflow_for_jobs,
+            # Ray shows it to whoever may ask Ray: it opens this run alone, and nothing once the attempt has ended.
+            "MLFLOW_TRACKING_TOKEN": jobtokens.sign(
+                self.settings.secret_key, JobClaim(seen.id, seen.attempt, experiment_id, run_id)
+            ),
             # The job itself decides how long it waits for MLflow; its client must not hang for minutes in one call.
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

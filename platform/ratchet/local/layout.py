@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ratchet.secretfile import keep_secret
+
 RAY_PATH_LIMIT = 40
 """Longest temp dir given to Ray: it appends up to 65 characters to name its sockets, and the kernel takes 107."""
 HAPROXY_PATH_LIMIT = 27
@@ -63,6 +65,21 @@ class Layout:
         return self.home / "ray.token"
 
     @property
+    def mlflow_token(self) -> Path:
+        """What MLflow asks of API and reconciler."""
+        return self.home / "mlflow.token"
+
+    @property
+    def serving_token(self) -> Path:
+        """By which replicas read models through the API."""
+        return self.home / "serving.token"
+
+    @property
+    def secret_key(self) -> Path:
+        """Signs the tokens of jobs."""
+        return self.home / "secret.key"
+
+    @property
     def storage(self) -> Path:
         return self.home / "storage"
 
@@ -95,7 +112,7 @@ class Layout:
         shutil.rmtree(self._private, ignore_errors=True)
 
     def prepare(self) -> None:
-        """Make the folders (0700) and the two secrets (0600); what exists is kept.
+        """Make the folders (0700) and the secrets (0600); what exists is kept.
 
         Raises `PermissionError` when a folder under the shared temp dir belongs to someone else.
         """
@@ -106,7 +123,8 @@ class Layout:
                 self._claim_private()
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         keep_secret(self.token, "rt_" + secrets.token_urlsafe(32))
-        keep_secret(self.ray_token, secrets.token_urlsafe(32))
+        for path in (self.ray_token, self.mlflow_token, self.serving_token, self.secret_key):
+            keep_secret(path, secrets.token_urlsafe(32))
 
     def _claim_private(self) -> None:
         self._private.mkdir(mode=0o700, exist_ok=True)
@@ -115,15 +133,3 @@ class Layout:
             raise PermissionError(
                 f"{self._private} is not a private folder of yours; remove it, or choose a shorter RATCHET_HOME"
             )
-
-
-def keep_secret(path: Path, secret: str) -> None:
-    """Write `secret` to `path`, readable by the owner alone, unless a secret is there already."""
-    if path.exists() and path.read_text().strip():
-        path.chmod(0o600)
-        return
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret)
-    fresh.replace(path)

@@ -103,6 +103,9 @@ def platform_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "RATCHET_BOOTSTRAP_TOKEN_FILE": str(layout.token),
         "RATCHET_RAY_ADDRESS": f"http://127.0.0.1:{ports.ray_dashboard}",
         "RATCHET_RAY_TOKEN_FILE": str(layout.ray_token),
+        "RATCHET_SECRET_KEY_FILE": str(layout.secret_key),
+        "RATCHET_SERVING_TOKEN_FILE": str(layout.serving_token),
+        "RATCHET_MLFLOW_TOKEN_FILE": str(layout.mlflow_token),
         "RATCHET_MLFLOW_URL": f"http://127.0.0.1:{ports.mlflow}/mlflow",
         "RATCHET_SERVE_URL": f"http://127.0.0.1:{ports.serve}",
         "RATCHET_SERVE_PORT": str(ports.serve),
@@ -110,36 +113,20 @@ def platform_environment(layout: Layout, ports: Ports) -> dict[str, str]:
 
 
 def mlflow(layout: Layout, ports: Ports) -> Service:
-    """MLflow's server by uvicorn itself: `mlflow server` would stay above it and keep some 200 MB for waiting.
-
-    The `_MLFLOW_*` variables are what that command hands to its worker (mlflow/server/__init__.py, 3.17.2).
-    """
-    store = f"sqlite:///{layout.mlflow_database}"
     return Service(
         name="mlflow",
         title="MLflow",
         command=(
-            *(sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", "127.0.0.1"),
-            *("--port", str(ports.mlflow), "--workers", "1", "--no-access-log"),
+            *(sys.executable, "-m", "ratchet_pipelines.tracking_server", "--host=127.0.0.1", f"--port={ports.mlflow}"),
+            f"--artifacts={(layout.storage / 'mlflow').as_uri()}",
+            f"--token-file={layout.mlflow_token}",
         ),
-        env={
-            "_MLFLOW_SERVER_FILE_STORE": store,
-            "_MLFLOW_SERVER_REGISTRY_STORE": store,
-            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": (layout.storage / "mlflow").as_uri(),
-            "_MLFLOW_STATIC_PREFIX": "/mlflow",
-            "_MLFLOW_SGI_NAME": "uvicorn",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            # Browsers come through the API, which passes their Origin on; other origins are refused.
-            "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:*,127.0.0.1:*,localhost,127.0.0.1:{ports.mlflow}",
-            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{ports.api},http://localhost:{ports.api}",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "true",
-            **ONE_ARENA,
-        },
+        env={"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{layout.mlflow_database}", **ONE_ARENA},
         # Not /health: it answers before the store is open, and the first to ask would wait while the schema is made.
-        probe=Probe(f"http://127.0.0.1:{ports.mlflow}/mlflow/api/2.0/mlflow/experiments/search?max_results=1"),
+        probe=Probe(
+            f"http://127.0.0.1:{ports.mlflow}/mlflow/api/2.0/mlflow/experiments/search?max_results=1",
+            layout.mlflow_token,
+        ),
         url=f"http://127.0.0.1:{ports.api}/mlflow",
         remedy=f"See the log above. `mlflow db upgrade sqlite:///{layout.mlflow_database}` migrates an older database.",
     )

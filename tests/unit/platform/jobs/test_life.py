@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ratchet.errors import Conflict
+from ratchet.identity import jobtokens
 from ratchet.jobs import service
 from ratchet.jobs.status import Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -81,6 +82,10 @@ def test_what_ray_is_given(world):
     assert submitted.env["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
     run = world.clients.mlflow.runs[envelope.run_id]
     assert run.tags[RunTag.JOB] == job_id
+    token = submitted.env.pop("MLFLOW_TRACKING_TOKEN")  # of this attempt alone: Ray's metadata keep no lasting secret
+    claim = jobtokens.verify(world.settings.secret_key, token)
+    assert claim is not None
+    assert (claim.job_id, claim.attempt, claim.run_id) == (job_id, 1, envelope.run_id)
     assert "token" not in json.dumps(submitted.env).lower()
 
 

@@ -1,0 +1,1 @@
+"""MLflow behind the API: one address and one login, and the same projects as everywhere else."""
