@@ -21,6 +21,8 @@ from pydantic import ValidationError
 
 from ratchet_pipelines import notes
 from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError, rank_of
+from ratchet_pipelines.logs.capture import captured
+from ratchet_pipelines.logs.redact import Redactor
 from ratchet_pipelines.notes import FailureNote
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope, ExitCode, RunTag
 from ratchet_pipelines.train.tracking import client, patiently
@@ -91,8 +93,9 @@ def _try(where: str, tell: Callable[[], None]) -> None:
 
 
 def _note(error: Exception) -> FailureNote:
-    last = f"{type(error).__name__}: {error}"
-    message = str(error) if isinstance(error, JobError) else last
+    redactor = Redactor.of_process()
+    last = redactor.text(f"{type(error).__name__}: {error}")
+    message = redactor.text(str(error)) if isinstance(error, JobError) else last
     limit = notes.MAX_CHARACTERS
     return FailureNote(message=message[:limit], error=last[:limit], rank=rank_of(error))
 
@@ -130,4 +133,6 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
-    _leave(main())
+    with captured("driver", echo=True):
+        code = main()
+    _leave(code)

@@ -22,6 +22,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ratchet_pipelines import recipes
 from ratchet_pipelines.catalog import RECIPES, suggestion
 from ratchet_pipelines.errors import CancelledJobError, UserError
+from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.spec import Choice, Envelope, Resources, RunTag, Space, Sweep, Uniform
 from ratchet_pipelines.train import checkpoints, loop, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
@@ -171,11 +172,13 @@ def _trial(config: dict[str, Any], plan: Plan, material: Any) -> None:
     params = recipes.parse_params(plan.recipe, {**plan.params, **config})
     recipe = recipes.load(plan.recipe)
     settings = replace(recipe.settings(params, plan.seed), monitor=plan.metric, mode=plan.mode)
+    log_name = f"trial-{tune.get_context().get_trial_id().replace('_', '-')}"
     if plan.resources.workers == 1:
         import torch
 
         device = torch.device("cuda" if plan.resources.gpus_per_worker else "cpu")
-        loop.fit(recipe.learner(material, params), settings, strategy.Single(device), TuneReporter())
+        with captured(log_name, echo=False):
+            loop.fit(recipe.learner(material, params), settings, strategy.Single(device), TuneReporter())
         return
     from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -188,6 +191,7 @@ def _trial(config: dict[str, Any], plan: Plan, material: Any) -> None:
         params={**plan.params, **config},
         settings=settings,
         resources=plan.resources,
+        log_prefix=f"{log_name}-",
         report_every_epoch=True,
     )
     launch(training, material, callbacks=[TuneReportCallback()])

@@ -44,6 +44,7 @@ from ratchet.identity.oidc import Provider
 from ratchet.identity.principals import Principals
 from ratchet.jobs import routes as jobs
 from ratchet.jobs.service import ensure_cluster
+from ratchet.jobs.stream import Tails
 from ratchet.models import routes as models
 from ratchet.monitors import routes as monitors
 from ratchet.pipelines import routes as pipelines
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.principals = Principals(app.state.sessions, settings)
     app.state.ending_threads = db.ending_threads()
     app.state.clients = clients or connect(settings)
+    app.state.tails = Tails()
     errors.install(app)
     outages.install(app)
     idempotency.install(app)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
+from ratchet_pipelines.logs.redact import masked as masked
 
-SECRET = re.compile(r"\br[jst]_[A-Za-z0-9._-]{20,}|(?<=Bearer )[^\s\"']+")
+request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def configure(log_format: str) -> None:
@@ -35,10 +34,6 @@ def configure(log_format: str) -> None:
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=name)
     return bound
-
-
-def masked(text: str) -> str:
-    return SECRET.sub("***", text)
 
 
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

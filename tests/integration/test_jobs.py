@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -21,6 +22,8 @@ from ratchet.clients.ports import Clients, EngineRefused
 from ratchet.jobs import live, service
 from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.live import Subject
+from ratchet.jobs.logfiles import Cursor
+from ratchet.jobs.logfilter import LogFilter
 from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import CLUSTER, Cluster, Job
@@ -109,11 +112,15 @@ def test_a_training_becomes_a_version_under_candidate(platform: Platform) -> Non
     assert run.status == "FINISHED"
     assert mlflow.get_artifact(run.run_id, "data.json")
     assert mlflow.get_artifact(run.run_id, "no.json") is None
-    curves = {each.name: len(each.points) for each in live.series(platform.clients, Subject.of(job))}
+    subject = Subject.of(job, datetime.now(UTC))
+    curves = {each.name: len(each.points) for each in live.series(platform.clients, subject)}
     assert curves["val/loss"] == 3
-    kept = platform.clients.storage.read(f"jobs/{job_id}/driver-1.log")
-    assert kept is not None
-    assert b"Done in" in kept
+    log = live.log(platform.clients, subject, Cursor(), LogFilter(), 1_000)
+    assert log.sources == ["driver", "rank-0", "rank-1"]
+    by_source = {each: [entry.text for entry in log.entries if entry.source == each] for each in log.sources}
+    assert any(line.startswith("Done in") for line in by_source["driver"])
+    assert any(line.startswith("Epoch 3 of 3") for line in by_source["rank-0"])
+    assert log.complete
 
 
 def test_data_that_cannot_be_read_is_a_failed_job_that_says_so(platform: Platform) -> None:
@@ -132,6 +139,8 @@ def test_a_running_job_is_cancelled_and_its_run_is_killed(platform: Platform) ->
     run = platform.clients.mlflow.get_run(job.run_id or "")
     assert run is not None
     assert run.status == "KILLED"
+    log = live.log(platform.clients, Subject.of(job, datetime.now(UTC)), Cursor(), LogFilter(source="driver"), 1_000)
+    assert f"Stopped: {job_id}." in [entry.text for entry in log.entries]
 
 
 def test_the_clients_against_the_real_engines(platform: Platform) -> None:

@@ -17,6 +17,7 @@ from ray.train.torch import TorchTrainer, get_device
 
 from ratchet_pipelines import recipes
 from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, OutOfMemoryError, UserError, on_rank
+from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.spec import Resources
 from ratchet_pipelines.train import checkpoints, loop, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
@@ -43,6 +44,8 @@ class Training:
     """The MLflow run that rank 0 logs every epoch to."""
     tracking_uri: str | None = None
     """Of MLflow; `MLFLOW_TRACKING_URI` when not given."""
+    log_prefix: str = ""
+    """What stands before `rank-<n>` in the names of its workers' logs."""
     report_every_epoch: bool = False
     """Tell Ray Train of every epoch and keep every better state, as a sweep needs; else a checkpoint now and then."""
 
@@ -106,9 +109,14 @@ def _best(result: ray.train.Result) -> Best:
 def _work(config: dict[str, Any]) -> None:
     """In every worker: the loop, with the process group that Ray Train has opened."""
     training: Training = config["training"]
+    rank = ray.train.get_context().get_world_rank()
+    with captured(f"{training.log_prefix}rank-{rank}", echo=False):
+        _train(training, config["material"], main=rank == 0)
+
+
+def _train(training: Training, material: ray.ObjectRef, *, main: bool) -> None:
     recipe = recipes.load(training.recipe)
-    learner = recipe.learner(ray.get(config["material"]), recipes.parse_params(training.recipe, training.params))
-    main = ray.train.get_context().get_world_rank() == 0
+    learner = recipe.learner(ray.get(material), recipes.parse_params(training.recipe, training.params))
     with _metric_log(training) if main else contextlib.nullcontext() as log:
         loop.fit(learner, training.settings, strategy.current(get_device()), RayReporter(training, log))
 

@@ -14,15 +14,22 @@ function filtered(query) {
   return data.jobs().filter((job) => (statuses.length === 0 || statuses.includes(job.status)) && (!kind || job.kind === kind)).slice(0, Number(query.get("page_size") ?? 50));
 }
 
+/** The lines of a log from a number on, as the API gives them. */
+function logPage(job, from) {
+  const lines = data.log(job).replace(/\n$/, "").split("\n");
+  const entries = lines.slice(from).map((text, i) => ({ attempt: 1, source: "rank-0", number: from + i, time: job.created_at, level: "info", text }));
+  return { entries, cursor: String(lines.length) };
+}
+
 /** A running job as the API streams it: an epoch every two seconds. */
 function stream(job, response) {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
   const send = (event, body) => response.write(`event: ${event}\ndata: ${JSON.stringify(body)}\n\n`);
   let sent = 0;
   const look = () => {
-    const text = data.log(job);
-    if (text.length > sent) send("log", { text: text.slice(sent), next_offset: text.length });
-    sent = text.length;
+    const page = logPage(job, sent);
+    if (page.entries.length > 0) send("log", page);
+    sent = Number(page.cursor);
     send("metrics", { series: [] });
     send("job", job);
   };
@@ -48,7 +55,7 @@ const GET = {
   jobs: (r) => page(r.empty ? [] : filtered(r.query)),
   "jobs/:": (r, id) => byId(data.jobs(), id),
   "jobs/:/metrics": (r, id) => ({ series: data.series(byId(data.jobs(), id)) }),
-  "jobs/:/logs": (r, id) => { const text = data.log(byId(data.jobs(), id)); return { text: text.slice(Number(r.query.get("offset") ?? 0)), next_offset: text.length, complete: true }; },
+  "jobs/:/logs": (r, id) => ({ ...logPage(byId(data.jobs(), id), Number(r.query.get("cursor") ?? 0)), complete: true, sources: ["rank-0"], deleted_at: null }),
   "jobs/:/trials": () => page(data.trials()),
   "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free. Two jobs before it need 4 CPUs.", position: 3 }),
   models: (r) => page(r.empty ? [] : data.models().map(({ versions, ...summary }) => ({ ...summary, latest_version: versions.length }))),

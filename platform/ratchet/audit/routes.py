@@ -63,6 +63,6 @@ def verify_events(
         anchor = Anchor.parse(after) if after else Anchor()
     except ValueError as error:
         raise Invalid(
-            "The anchor is not valid.", errors=[FieldError(pointer="/after", message=str(error), value=after)]
+            "The anchor is not valid.", errors=[FieldError(pointer="/query/after", message=str(error), value=after)]
         ) from error
     return service.verify(session, anchor, limit)

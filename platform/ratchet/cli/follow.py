@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ratchet.sdk.resources import Job
 
 LOG_LINES = 10
-_PARTIAL_LIMIT = 10_000
 
 
 class View:
@@ -25,7 +24,6 @@ class View:
         self.job = job
         self.series: dict[str, dict[int, float | None]] = {}
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._partial = ""
 
     def take(self, update: Update) -> list[str]:
         """Takes an update in; returns the whole log lines that it brought."""
@@ -35,8 +33,7 @@ class View:
             for name, step, value in points(update.data):
                 self.series.setdefault(name, {})[step] = value
         elif update.kind == "log":
-            *lines, self._partial = (self._partial + log_text(update.data)).split("\n")
-            self._partial = self._partial[-_PARTIAL_LIMIT:]
+            lines = log_lines(update.data)
             self.log.extend(lines)
             return lines
         return []
@@ -75,8 +72,10 @@ def points(data: Any) -> list[tuple[str, int, float | None]]:
     return [(item["name"], point.get("step", 0), point.get("value")) for item in series for point in item["points"]]
 
 
-def log_text(data: Any) -> str:
-    return str(data.get("text", "")) if isinstance(data, dict) else str(data)
+def log_lines(data: Any) -> list[str]:
+    """The lines of a log event."""
+    entries = data.get("entries", []) if isinstance(data, dict) else []
+    return [line for entry in entries for line in str(entry.get("text", "")).split("\n")]
 
 
 def follow(client: Client, job: Job) -> Job:

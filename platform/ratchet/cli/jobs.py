@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.cli import completion, output
+from ratchet.cli import completion, log, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
 from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
@@ -138,21 +138,7 @@ def cancel(
     output.emit(cancelled, lambda: _table(cancelled))
 
 
-@app.add("logs", "ratchet jobs logs job-… -f")
-def logs(
-    job: JobId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
-) -> None:
-    """Print a job's log as it was written."""
-    import sys
-
-    with client() as ratchet:
-        if output.options.json:
-            output.print_json({"text": "".join(ratchet.jobs.logs(job, follow=follow))})
-            return
-        for part in ratchet.jobs.logs(job, follow=follow):
-            sys.stdout.write(part)
-            sys.stdout.flush()
+app.add("logs", *(f"ratchet jobs {example}" for example in log.EXAMPLES))(log.logs)
 
 
 @app.add("metrics", "ratchet jobs metrics job-…", "ratchet jobs metrics job-… --json")

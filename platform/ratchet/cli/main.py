@@ -9,6 +9,7 @@ from ratchet.cli import (
     completion,
     endpoints,
     jobs,
+    log,
     models,
     monitors,
     pipelines,
@@ -30,6 +31,7 @@ app = App(
 
 stack.add_to(app)
 train.add_to(app)
+log.add_to(app)
 apply.add_to(app)
 
 for _name, _group in (

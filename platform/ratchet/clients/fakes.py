@@ -359,6 +359,20 @@ class FakeStorage:
         with self.faults.call("storage.list"):
             return sorted(path for path in self.files if path.startswith(folder.rstrip("/") + "/"))
 
+    def sizes(self, folder: str) -> Mapping[str, int]:
+        with self.faults.call("storage.sizes"):
+            inside = folder.rstrip("/") + "/"
+            return {path: len(data) for path, data in self.files.items() if path.startswith(inside)}
+
+    def delete(self, folder: str) -> None:
+        with self.faults.call("storage.delete"):
+            for path in [path for path in self.files if path.startswith(folder.rstrip("/") + "/")]:
+                del self.files[path]
+
+    @property
+    def look_every_s(self) -> float:
+        return 0.01
+
 
 @dataclass(frozen=True)
 class FakeClients(Clients):

@@ -31,12 +31,12 @@ FAILURES = 3
 """Calls in a row without an answer, after which the breaker opens."""
 OPEN_S = 2.0
 """For this long no call is made; then one is, to try."""
-LOCAL = frozenset({"uri"})
+LOCAL = frozenset({"uri", "look_every_s"})
 PROBES = frozenset({"alive"})
 """They ask whether the engine answers: the breaker must not answer for it."""
 READS = frozenset(
     {
-        *("get", "logs", "cluster", "live_jobs", "read", "list", "get_artifact", "metric_history", "children"),
+        *("get", "logs", "cluster", "live_jobs", "read", "list", "sizes", "get_artifact", "metric_history", "children"),
         *("find_run", "get_run", "find_version", "get_version", "list_versions"),
         *("get_registered_model", "list_registered_models"),
     }

@@ -241,6 +241,16 @@ class Storage(Protocol):
     def list(self, folder: str) -> Sequence[str]:
         """The paths of the files below a folder, sorted; empty when there is none."""
 
+    def sizes(self, folder: str) -> Mapping[str, int]:
+        """The size in bytes of each file below a folder, by path."""
+
+    def delete(self, folder: str) -> None:
+        """Take away a folder with all that is below it; nothing when there is none."""
+
+    @property
+    def look_every_s(self) -> float:
+        """How long to rest between two looks at what grows: less for a folder than where each look is paid for."""
+
 
 @dataclass(frozen=True)
 class Clients:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import fsspec
 
 from ratchet.clients.ports import EngineFull, EngineRefused, EngineUnavailable
+
+LOCAL_LOOK_S = 0.1
+REMOTE_LOOK_S = 1.0
 
 
 class FsspecStorage:
@@ -59,6 +63,38 @@ class FsspecStorage:
             raise EngineUnavailable("storage", f"{self.uri(folder)} can't be listed: {error}") from error
         return sorted(path.removeprefix(base).lstrip("/") for path in found if not path.endswith(".part"))
 
+    def sizes(self, folder: str) -> Mapping[str, int]:
+        base = self._locate("")
+        if self._local:
+            return {path.removeprefix(base).lstrip("/"): size for path, size in _walk(self._locate(folder))}
+        try:
+            found = self._files.find(self._locate(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise EngineUnavailable("storage", f"{self.uri(folder)} can't be listed: {error}") from error
+        return {
+            path.removeprefix(base).lstrip("/"): int(about.get("size") or 0)
+            for path, about in found.items()
+            if not path.endswith(".part")
+        }
+
+    def delete(self, folder: str) -> None:
+        try:
+            self._files.rm(self._locate(folder), recursive=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise EngineUnavailable("storage", f"{self.uri(folder)} can't be deleted: {error}") from error
+
+    @property
+    def look_every_s(self) -> float:
+        return LOCAL_LOOK_S if self._local else REMOTE_LOOK_S
+
+    @property
+    def _local(self) -> bool:
+        return self._root.startswith("file:")
+
     def _discard(self, part: str) -> None:
         with suppress(OSError):
             self._files.rm_file(part)
@@ -75,10 +111,21 @@ class FsspecStorage:
         """Opened late: importing the file system of a cloud takes a second, and most processes never need it."""
         if self._opened is None:
             try:
-                self._opened = fsspec.core.url_to_fs(self._root)
+                self._opened = fsspec.core.url_to_fs(self._root, use_listings_cache=False)
             except (ImportError, ValueError) as error:
                 raise EngineUnavailable("storage", f"{self._root} can't be opened: {error}") from error
         return self._opened
+
+
+def _walk(folder: str) -> Iterator[tuple[str, int]]:
+    """The files below a folder of this machine, which come and go meanwhile: fsspec gives up at the first that went."""
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)
+            elif not entry.name.endswith(".part"):
+                with suppress(FileNotFoundError):
+                    yield entry.path, entry.stat().st_size
 
 
 def _checked(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What is read from Ray and MLflow while somebody looks on: curves, trials, logs. No database session is open here."""
+"""What is read from MLflow and storage while somebody looks on: curves, trials, logs. No session is open here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, MetricPoint
 from ratchet.errors import Unavailable
 from ratchet.jobs import logfiles, steps
-from ratchet.jobs.logfiles import LogPart
-from ratchet.jobs.schemas import MetricPointView, SeriesView, TrialView
+from ratchet.jobs.logfiles import Cursor, Line, LogPart
+from ratchet.jobs.logfilter import LogFilter
+from ratchet.jobs.schemas import LogEntryView, LogView, MetricPointView, SeriesView, TrialView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
+
+SETTLES_IN = timedelta(seconds=5)
+LINES_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,22 @@ class Subject:
     id: str
     run_id: str | None
     experiment_id: str | None
-    attempts: tuple[tuple[int, bool], ...]
-    """(number, ended) of each."""
     ended: bool
+    settled: bool
+    """It ended long enough ago: what a process of it that was killed printed last is in storage."""
+    logs_deleted_at: datetime | None
     best_trial: str | None
 
     @classmethod
-    def of(cls, row: Job) -> Subject:
+    def of(cls, row: Job, moment: datetime) -> Subject:
+        """As of a moment of the database's clock."""
         return cls(
             id=row.id,
             run_id=row.run_id,
             experiment_id=row.experiment_id,
-            attempts=tuple((attempt.number, attempt.ended_at is not None) for attempt in row.attempts),
             ended=JobStatus(row.status).ended,
+            settled=row.ended_at is not None and row.ended_at < moment - SETTLES_IN,
+            logs_deleted_at=row.logs_deleted_at,
             best_trial=(row.result or {}).get("best_trial"),
         )
 
@@ -73,10 +80,50 @@ def trials(clients: Clients, subject: Subject) -> list[TrialView]:
     ]
 
 
-def log(clients: Clients, subject: Subject, offset: int) -> LogPart:
-    """The driver's log from a character on. `Unavailable` when neither Ray nor the storage answers."""
+def log(
+    clients: Clients, subject: Subject, cursor: Cursor, wanted: LogFilter, limit: int, *, tail: bool = False
+) -> LogView:
+    """A page of the log: after a cursor, or its end. `Unavailable` when the storage does not answer."""
     with _answered():
-        return logfiles.read(clients, subject.id, subject.attempts, offset, ended=subject.ended)
+        found, load = logfiles.index(clients.storage, subject.id), logfiles.loader(clients.storage)
+        last = tail and not cursor.positions
+        part = logfiles.tail(load, found, wanted, limit) if last else logfiles.read(load, found, cursor, wanted, limit)
+    return LogView(
+        entries=[LogEntryView.of(line) for line in part.lines],
+        cursor=str(part.cursor),
+        complete=log_complete(subject, part),
+        sources=sorted({source.name for source in found}, key=_natural),
+        deleted_at=subject.logs_deleted_at,
+    )
+
+
+def log_complete(subject: Subject, part: LogPart) -> bool:
+    return subject.ended and not part.more and (part.ended or subject.settled)
+
+
+def log_file(clients: Clients, subject: Subject, wanted: LogFilter) -> Iterator[bytes]:
+    """The whole log as text, a part at a time: time, level, source and text of each entry."""
+    with _answered():
+        found = logfiles.index(clients.storage, subject.id)
+    lines: list[str] = []
+    for line in logfiles.everything(logfiles.loader(clients.storage), found, wanted):
+        lines.append(_written(line))
+        if len(lines) >= LINES_AT_ONCE:
+            yield "".join(lines).encode()
+            lines = []
+    yield "".join(lines).encode()
+
+
+def _written(line: Line) -> str:
+    (attempt, name), entry = line
+    moment = datetime.fromtimestamp(entry.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{moment} {entry.level:7} {attempt}/{name} | " + entry.text.replace("\n", "\n    ") + "\n"
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """`rank-2` before `rank-10`."""
+    head, _, number = name.rpartition("-")
+    return (head, int(number)) if number.isdecimal() else (name, -1)
 
 
 @contextmanager

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ratchet.auth import Reader, Writer
 from ratchet.clients.ports import Clients
 from ratchet.conditional import IfMatchHeader
-from ratchet.db import ReadSession, read_only
+from ratchet.db import ReadSession, now, read_only
+from ratchet.errors import FieldError, Invalid
 from ratchet.idempotency import IdempotentSession
 from ratchet.jobs import live, service, stream
 from ratchet.jobs.live import Subject
+from ratchet.jobs.logfiles import Cursor
+from ratchet.jobs.logfilter import LogFilter, LogLevel
 from ratchet.jobs.schemas import JOB_FIELDS, TRIAL_FIELDS, JobView, LogView, MetricsView, PlanView, TrialView, WaitView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
@@ -27,12 +29,14 @@ from ratchet_pipelines.spec import JobSpec
 
 router = Router(tags=["jobs"])
 JOBS = "/projects/{project}/jobs"
+MAX_CURSOR = 32_000
+"""Characters; of a thousand sources it has less than twenty thousand."""
 
 
 def _subject(project: str, job_id: str, principal: Reader, request: Request) -> Subject:
     """Read in a session of its own, which is closed before Ray or MLflow is asked."""
     with read_only(request.app.state.sessions) as session:
-        return Subject.of(service.get(session, project, job_id))
+        return Subject.of(service.get(session, project, job_id), now(session))
 
 
 JobSubject = Annotated[Subject, Depends(_subject)]
@@ -116,11 +120,54 @@ def list_job_trials(subject: JobSubject, page: TrialPage, request: Request) -> P
     return PageOf(items=items, next_page_token=following)
 
 
+def _log_filter(
+    attempt: Annotated[int | None, Query(ge=1, le=1_000)] = None,
+    source: Annotated[str | None, Query(pattern="^[a-z0-9-]{1,100}$", description="`driver`, `rank-0`, …")] = None,
+    level: Annotated[LogLevel | None, Query(description="This grave or graver.")] = None,
+    search: Annotated[str | None, Query(max_length=200, description="Text that an entry holds.")] = None,
+    regex: Annotated[bool, Query(description="`search` is a regular expression, in RE2's syntax.")] = False,
+) -> LogFilter:
+    wanted = LogFilter(attempt, source, level, search, regex)
+    wanted.check()
+    return wanted
+
+
+LogQuery = Annotated[LogFilter, Depends(_log_filter)]
+
+
 @router.get(f"{JOBS}/{{job_id}}/logs")
-def get_job_logs(subject: JobSubject, request: Request, offset: Annotated[int, Query(ge=0)] = 0) -> LogView:
-    """The driver's log from a character on, at most 256 Ki characters at a time."""
-    part = live.log(_clients(request), subject, offset)
-    return LogView(text=part.text, next_offset=part.next_offset, complete=part.complete)
+def get_job_logs(
+    subject: JobSubject,
+    request: Request,
+    wanted: LogQuery,
+    cursor: Annotated[str, Query(max_length=MAX_CURSOR)] = "",
+    limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000,
+    tail: Annotated[bool, Query(description="Without a cursor: begin with the last entries.")] = False,
+) -> LogView:
+    """The log of its driver and of every worker, oldest entry first, as far as it is written.
+
+    A page may hold fewer entries than there are (a search through much of a log takes several pages): go on with
+    `cursor` until nothing comes.
+    """
+    try:
+        position = Cursor.parse(cursor) if cursor else Cursor()
+    except ValueError as error:
+        fault = FieldError(pointer="/query/cursor", message=str(error), value=cursor[:200])
+        raise Invalid("The cursor is not valid.", errors=[fault], hint="Take it as it was given.") from error
+    return live.log(_clients(request), subject, position, wanted, limit, tail=tail)
+
+
+@router.get(
+    f"{JOBS}/{{job_id}}/logs:download",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The log as text."}},
+)
+def download_job_logs(subject: JobSubject, request: Request, wanted: LogQuery) -> StreamingResponse:
+    """The whole log as a text file: time, level, attempt, source and text of each entry."""
+    headers = {"Content-Disposition": f'attachment; filename="{subject.id}.log"'}
+    return StreamingResponse(
+        live.log_file(_clients(request), subject, wanted), media_type="text/plain; charset=utf-8", headers=headers
+    )
 
 
 @router.get(f"{JOBS}/{{job_id}}/events", response_class=EventSourceResponse)
@@ -128,23 +175,18 @@ async def stream_job_events(
     project: str,
     subject: JobSubject,
     request: Request,
-    last_event_id: Annotated[str | None, Header(max_length=40)] = None,
+    wanted: LogQuery,
+    last_event_id: Annotated[str | None, Header(max_length=MAX_CURSOR)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """`job`, `metrics` and `log` events, until the job has ended. Async, for a sleeping stream must hold no thread."""
-    follower = stream.Follower(
-        sessions=request.app.state.sessions,
-        clients=_clients(request),
-        public_url=_settings(request).public,
-        project=project,
-        job_id=subject.id,
-        offset=stream.offset_of(last_event_id),
-    )
-    while True:
-        for event in await run_in_threadpool(follower.look):
+    """`job`, `metrics` and `log` events, until the job has ended."""
+    state = request.app.state
+
+    def make() -> stream.Tail:
+        return stream.Tail(state.sessions, state.clients, _settings(request).public, project, subject.id)
+
+    async with state.tails.of(subject.id, make) as tail:
+        async for event in stream.follow(tail, stream.cursor_of(last_event_id), wanted):
             yield event
-        if follower.ended:
-            return
-        await asyncio.sleep(stream.LOOK_EVERY_S)
 
 
 def _view(row: Job, request: Request) -> JobView:

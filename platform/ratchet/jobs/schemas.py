@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,8 +12,11 @@ from sqlalchemy import String, func
 from ratchet.fields import Fields, Kind, attribute, column, numbers, values
 from ratchet.jobs import classify
 from ratchet.jobs.classify import Failure
+from ratchet.jobs.logfiles import Line
+from ratchet.jobs.logfilter import LogLevel
 from ratchet.jobs.status import JobStatus, Reason
 from ratchet.jobs.tables import Attempt, Job
+from ratchet_pipelines.logs.entries import LEVELS
 
 
 class FailureView(BaseModel):
@@ -200,12 +203,48 @@ class MetricsView(BaseModel):
     series: list[SeriesView]
 
 
-class LogView(BaseModel):
+class LogEntryView(BaseModel):
+    """A line, or a whole traceback."""
+
+    attempt: int
+    source: str
+    """The process that printed it: `driver`, `rank-0`, `trial-…`."""
+    number: int
+    """Of its first line in its process's log, from 0."""
+    time: datetime
+    level: LogLevel
     text: str
-    next_offset: int
-    """In characters: ask for the log from here next."""
+    """The lines of a traceback are parted by line feeds."""
+
+    @classmethod
+    def of(cls, line: Line) -> LogEntryView:
+        entry = line.entry
+        return cls(
+            attempt=line.source.attempt,
+            source=line.source.name,
+            number=entry.number,
+            time=datetime.fromtimestamp(entry.time, UTC),
+            level=LogLevel(entry.level) if entry.level in LEVELS else LogLevel.INFO,
+            text=entry.text,
+        )
+
+
+class LogUpdate(BaseModel):
+    """What was added to a log."""
+
+    entries: list[LogEntryView]
+    """Oldest first."""
+    cursor: str
+    """Ask for the log from here next: nothing is missed, nothing comes twice."""
+
+
+class LogView(LogUpdate):
     complete: bool
     """Nothing will follow."""
+    sources: list[str]
+    """The processes that wrote so far, over all attempts."""
+    deleted_at: datetime | None
+    """When the log was taken away, at the end of the time for which logs are kept."""
 
 
 class TrialView(BaseModel):

@@ -348,9 +348,9 @@ class Actor:
             self.clients.mlflow.end_run(run.run_id, status)
 
     def _save_log(self, seen: Seen) -> str:
-        """Copy the driver's log to storage, where it outlives Ray, and return it; empty when Ray has none."""
+        """What the driver printed last. A log that only Ray has is copied to storage, where it outlives Ray."""
         try:
-            return logfiles.save(self.clients, seen.id, seen.attempt)
+            return logfiles.last_text(self.clients, seen.id, seen.attempt)
         except (EngineUnavailable, EngineRefused) as error:
             if seen.misses < LOG_PATIENCE:
                 raise EngineUnavailable(error.engine, error.message) from error

@@ -60,6 +60,8 @@ class Job(Identified, Leased, Base):
     deadline_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    logs_deleted_at: Mapped[datetime | None]
+    """When its log had been kept for long enough."""
 
     attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", lazy="selectin")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ratchet.sdk.collection import PATIENCE_S, Collection, body_of, id_of
 from ratchet.sdk.errors import JobFailed, ServerUnavailable
 from ratchet.sdk.modes import Mode, operation, stream
-from ratchet.sdk.resources import Job, LogPart, Plan, Series, Trial, Waiting
+from ratchet.sdk.resources import Job, LogEntry, LogPage, Plan, Series, Trial, Waiting
 from ratchet.sdk.transport import backoff
 
 Spec = Mapping[str, Any] | BaseModel
@@ -83,11 +83,15 @@ class Jobs(Collection[Mode, Job]):
 
         A broken connection is taken up again where it broke, for up to two minutes without an answer.
         """
-        id, ended, failures, reached = id_of(job), False, 0, time.monotonic()
+        async for update in self._follow(id_of(job), last_event_id, {}):
+            yield update
+
+    async def _follow(self, id: str, last_event_id: str, params: Mapping[str, Any]) -> AsyncIterator[Update]:
+        ended, failures, reached = False, 0, time.monotonic()
         while not ended:
             try:
                 address = self._address("jobs", id, "events")
-                async with self._transport.events(address, last_event_id=last_event_id) as events:
+                async with self._transport.events(address, params=params, last_event_id=last_event_id) as events:
                     async for event in events:
                         failures, reached = 0, time.monotonic()
                         last_event_id = event.id or last_event_id
@@ -109,22 +113,58 @@ class Jobs(Collection[Mode, Job]):
         return [Series.model_validate(series) for series in answer["series"]]
 
     @stream
-    async def logs(self, job: str | Job, *, follow: bool = False) -> AsyncIterator[str]:
-        """The job's log in parts, as far as it is written; with `follow`, to its end."""
-        id, offset, delay = id_of(job), 0, 0.3
+    async def logs(
+        self,
+        job: str | Job,
+        *,
+        follow: bool = False,
+        source: str | None = None,
+        level: str | None = None,
+        search: str | None = None,
+        regex: bool = False,
+        attempt: int | None = None,
+        tail: int | None = None,
+    ) -> AsyncIterator[LogEntry]:
+        """The entries of the job's log as far as it is written, oldest first; with `follow`, to its end.
+
+        `level` is the least grave that is given, `tail` how many of the last to begin with.
+        """
+        id = id_of(job)
+        wanted = {"source": source, "level": level, "search": search, "regex": regex or None, "attempt": attempt}
+        page = await self._log_page(id, {**wanted, **({} if tail is None else {"tail": True, "limit": tail})})
         while True:
-            part = LogPart.model_validate(
-                await self._transport.json("GET", self._address("jobs", id, "logs"), params={"offset": offset})
-            )
-            if part.text:
-                delay = 0.3
-                yield part.text
-            if part.complete or (not follow and part.next_offset <= offset):
+            for entry in page.entries:
+                yield entry
+            if page.complete or (tail is not None and not follow):
                 return
-            if part.next_offset <= offset:
-                await self._transport.sleep(delay)
-                delay = min(3.0, delay * 1.4)
-            offset = max(offset, part.next_offset)
+            before, page = page.cursor, await self._log_page(id, {**wanted, "cursor": page.cursor})
+            if not page.entries and page.cursor == before:
+                break
+        if not follow or page.complete:
+            return
+        async for update in self._follow(id, page.cursor, wanted):
+            if update.kind == "log":
+                for found in update.data["entries"]:
+                    yield LogEntry.model_validate(found)
+
+    async def _log_page(self, id: str, params: Mapping[str, Any]) -> LogPage:
+        return await self._get(LogPage, self._address("jobs", id, "logs"), params)
+
+    @stream
+    async def log_file(
+        self,
+        job: str | Job,
+        *,
+        source: str | None = None,
+        level: str | None = None,
+        search: str | None = None,
+        regex: bool = False,
+        attempt: int | None = None,
+    ) -> AsyncIterator[str]:
+        """The whole log as text, in parts: a line for each entry, with its time, level and source."""
+        wanted = {"source": source, "level": level, "search": search, "regex": regex or None, "attempt": attempt}
+        async for part in self._transport.text(self._address("jobs", id_of(job), "logs:download"), params=wanted):
+            yield part
 
     @stream
     def trials(self, job: str | Job) -> AsyncIterator[Trial]:

@@ -68,8 +68,8 @@ export const trialsQuery = (project: string, id: string, live: boolean) =>
   });
 export const waitQuery = (project: string, id: string) =>
   queryOptions({ queryKey: [project, "job-wait", id], queryFn: () => body(api.GET(`${P}/jobs/{job_id}/wait`, one(project, id))), refetchInterval: FAST });
-export const fetchLog = (project: string, job_id: string, offset: number) =>
-  body(api.GET(`${P}/jobs/{job_id}/logs`, { params: { path: { project, job_id }, query: { offset } } }));
+export const fetchLog = (project: string, job_id: string, cursor: string) =>
+  body(api.GET(`${P}/jobs/{job_id}/logs`, { params: { path: { project, job_id }, query: { cursor } } }));
 export const eventsUrl = (project: string, id: string): string =>
   `/api/v1/projects/${encodeURIComponent(project)}/jobs/${encodeURIComponent(id)}/events`;
 

@@ -532,7 +532,7 @@ export interface paths {
         };
         /**
          * Stream Job Events
-         * @description `job`, `metrics` and `log` events, until the job has ended. Async, for a sleeping stream must hold no thread.
+         * @description `job`, `metrics` and `log` events, until the job has ended.
          */
         get: operations["stream_job_events"];
         put?: never;
@@ -552,9 +552,32 @@ export interface paths {
         };
         /**
          * Get Job Logs
-         * @description The driver's log from a character on, at most 256 Ki characters at a time.
+         * @description The log of its driver and of every worker, oldest entry first, as far as it is written.
+         *
+         *     A page may hold fewer entries than there are (a search through much of a log takes several pages): go on with
+         *     `cursor` until nothing comes.
          */
         get: operations["get_job_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}/logs:download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Job Logs
+         * @description The whole log as a text file: time, level, attempt, source and text of each entry.
+         */
+        get: operations["download_job_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2212,14 +2235,43 @@ export interface components {
              */
             updated_at: string;
         };
+        /**
+         * LogEntryView
+         * @description A line, or a whole traceback.
+         */
+        LogEntryView: {
+            /** Attempt */
+            attempt: number;
+            level: components["schemas"]["LogLevel"];
+            /** Number */
+            number: number;
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
+        };
+        /**
+         * LogLevel
+         * @enum {string}
+         */
+        LogLevel: "debug" | "info" | "warning" | "error";
         /** LogView */
         LogView: {
             /** Complete */
             complete: boolean;
-            /** Next Offset */
-            next_offset: number;
-            /** Text */
-            text: string;
+            /** Cursor */
+            cursor: string;
+            /** Deleted At */
+            deleted_at: string | null;
+            /** Entries */
+            entries: components["schemas"]["LogEntryView"][];
+            /** Sources */
+            sources: string[];
         };
         /** Look */
         Look: {
@@ -4821,7 +4873,17 @@ export interface operations {
     };
     stream_job_events: {
         parameters: {
-            query?: never;
+            query?: {
+                attempt?: number | null;
+                /** @description `driver`, `rank-0`, … */
+                source?: string | null;
+                /** @description This grave or graver. */
+                level?: components["schemas"]["LogLevel"] | null;
+                /** @description Text that an entry holds. */
+                search?: string | null;
+                /** @description `search` is a regular expression, in RE2's syntax. */
+                regex?: boolean;
+            };
             header?: {
                 "last-event-id"?: string | null;
             };
@@ -4856,7 +4918,19 @@ export interface operations {
     get_job_logs: {
         parameters: {
             query?: {
-                offset?: number;
+                cursor?: string;
+                limit?: number;
+                /** @description Without a cursor: begin with the last entries. */
+                tail?: boolean;
+                attempt?: number | null;
+                /** @description `driver`, `rank-0`, … */
+                source?: string | null;
+                /** @description This grave or graver. */
+                level?: components["schemas"]["LogLevel"] | null;
+                /** @description Text that an entry holds. */
+                search?: string | null;
+                /** @description `search` is a regular expression, in RE2's syntax. */
+                regex?: boolean;
             };
             header?: never;
             path: {
@@ -4874,6 +4948,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_job_logs: {
+        parameters: {
+            query?: {
+                attempt?: number | null;
+                /** @description `driver`, `rank-0`, … */
+                source?: string | null;
+                /** @description This grave or graver. */
+                level?: components["schemas"]["LogLevel"] | null;
+                /** @description Text that an entry holds. */
+                search?: string | null;
+                /** @description `search` is a regular expression, in RE2's syntax. */
+                regex?: boolean;
+            };
+            header?: never;
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The log as text. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Any error, as problem details (RFC 9457). */

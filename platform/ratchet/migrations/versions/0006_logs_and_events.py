@@ -43,6 +43,8 @@ def upgrade() -> None:
     chain = sa.table("event_chains", *map(sa.column, ("id", "seq", "hash", "event_id", "lease")))
     op.execute(chain.insert().values(id="events", seq=0, hash="0" * 64, event_id=0, lease=0))
     _forbid_changes()
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("logs_deleted_at", UtcDateTime(), nullable=True))
 
 
 def _forbid_changes() -> None:
@@ -66,6 +68,8 @@ def _forbid_changes() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_column("logs_deleted_at")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP TRIGGER events_append_only ON events")
         op.drop_table("event_seals")

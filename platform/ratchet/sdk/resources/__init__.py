@@ -5,7 +5,7 @@ A field that this version does not know is kept, so that a newer server's answer
 """
 
 from ratchet.sdk.resources.base import Resource
-from ratchet.sdk.resources.jobs import Attempt, Job, LogPart, ModelRef, Plan, Point, Series, Trial, Waiting
+from ratchet.sdk.resources.jobs import Attempt, Job, LogEntry, LogPage, ModelRef, Plan, Point, Series, Trial, Waiting
 from ratchet.sdk.resources.models import AliasMove, Evidence, Model, Promotion, Rule, Version
 from ratchet.sdk.resources.platform import (
     Break,
@@ -49,7 +49,8 @@ __all__ = [
     "Evidence",
     "Info",
     "Job",
-    "LogPart",
+    "LogEntry",
+    "LogPage",
     "Me",
     "Model",
     "ModelRef",

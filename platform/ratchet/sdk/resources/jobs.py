@@ -70,10 +70,28 @@ class Series(Resource):
     points: list[Point] = Field(default_factory=list)
 
 
-class LogPart(Resource):
+class LogEntry(Resource):
+    """A line of a log, or a whole traceback."""
+
+    attempt: int = 1
+    source: str = ""
+    """The process that printed it: `driver`, `rank-0`, `trial-…`."""
+    number: int = 0
+    """Of its first line in its process's log, from 0."""
+    time: datetime | None = None
+    level: str = "info"
+    """debug | info | warning | error"""
     text: str = ""
-    next_offset: int = 0
+
+
+class LogPage(Resource):
+    entries: list[LogEntry] = Field(default_factory=list)
+    cursor: str = ""
+    """Where the log goes on."""
     complete: bool = False
+    """Nothing will follow."""
+    sources: list[str] = Field(default_factory=list)
+    deleted_at: datetime | None = None
 
 
 class Trial(Resource):

@@ -222,7 +222,7 @@ def test_over_http(api):
     assert (found["ok"], found["complete"]) == (True, True)
     assert api.http.get(f"/api/v1/events:verify?after={found['anchor']}", headers=api.headers()).json()["checked"] == 0
     answer = api.http.get("/api/v1/events:verify?after=nonsense", headers=api.headers())
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/after")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/after")
     listed = api.http.get("/api/v1/events?action=job.submitted", headers=api.headers()).json()["items"]
     assert [(each["project"], each["target"]["id"]) for each in listed] == [("default", "job-1"), ("default", "job-0")]
     for address in ("/api/v1/events", "/api/v1/events:verify"):

@@ -12,7 +12,7 @@ JOB = {"id": "job-1", "kind": "train", "status": "queued", "name": "n"}
 
 
 def events(*jobs: dict[str, Any]) -> str:
-    log = 'id: 3\nevent: log\ndata: {"text": "epoch 1\\n"}\n\n'
+    log = 'id: 3\nevent: log\ndata: {"entries": [{"text": "epoch 1"}], "cursor": "c"}\n\n'
     return log + "".join(f"event: job\ndata: {json.dumps(job)}\n\n" for job in jobs)
 
 

@@ -43,8 +43,11 @@ def test_the_view_keeps_the_newest_value_of_each_step_and_whole_lines() -> None:
         points = [{"step": 0, "value": value}]
         view.take(Update("metrics", {"series": [{"name": "loss", "points": points}]}, "1"))
     assert view.series == {"loss": {0: 2.0}}
-    assert view.take(Update("log", {"text": "one\ntw"}, "2")) == ["one"]
-    assert view.take(Update("log", {"text": "o\n"}, "3")) == ["two"]
+    assert view.take(Update("log", {"entries": [{"text": "one"}, {"text": "two\n  and more"}]}, "2")) == [
+        "one",
+        "two",
+        "  and more",
+    ]
 
 
 def test_the_view_can_be_drawn_at_every_moment() -> None:
@@ -55,7 +58,7 @@ def test_the_view_can_be_drawn_at_every_moment() -> None:
         Console(width=80, record=True, quiet=True),
     )
     view.take(Update("metrics", {"series": [{"name": "loss", "points": [{"step": 0, "value": None}]}]}, "1"))
-    view.take(Update("log", {"text": "[red]not markup\n"}, "2"))
+    view.take(Update("log", {"entries": [{"text": "[red]not markup"}]}, "2"))
     console.quiet = False
     with console.capture() as captured:
         console.print(view)

@@ -192,6 +192,13 @@ def test_files_are_written_whole_and_below_the_root(tmp_path: Path):
     assert storage.read("jobs/job-2/driver-1.log") is None
     assert storage.list("jobs") == ["jobs/job-1/driver-1.log"]
     assert storage.list("reports") == []
+    (tmp_path / "jobs/job-1/half.part").write_bytes(b"x")
+    assert storage.sizes("jobs") == {"jobs/job-1/driver-1.log": 7}
+    assert storage.sizes("reports") == {}
+    storage.write("old/a/b", b"")
+    storage.delete("old")
+    storage.delete("old")
+    assert storage.list("old") == []
     assert storage.uri("jobs/a") == f"{tmp_path.as_uri()}/jobs/a"
     with pytest.raises(EngineRefused):
         storage.read("../etc/passwd")

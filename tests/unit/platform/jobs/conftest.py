@@ -15,18 +15,39 @@ from sqlalchemy.orm import Session, sessionmaker
 from ratchet.clients.fakes import FakeClients, fake_clients
 from ratchet.db import db_now, now
 from ratchet.events import Event
-from ratchet.jobs import service
+from ratchet.jobs import service, stream
 from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.reconcile import JobReconciler
-from ratchet.jobs.stream import Follower
+from ratchet.jobs.stream import Follower, Tail
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.reconciler.loop import Reconciler, claim, step
 from ratchet.settings import Settings
 from ratchet_pipelines import notes
+from ratchet_pipelines.logs.entries import Entry, level_of
 from ratchet_pipelines.spec import JobSpec, RunTag
 
 SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 TRAIN = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "cancer"}
+
+
+def write_log(
+    clients: FakeClients,
+    job_id: str,
+    *texts: str,
+    source: str = "driver",
+    attempt: int = 1,
+    started: int = 1_000,
+    first: int = 0,
+    time: float = 1_000.0,
+    ended: bool = False,
+) -> None:
+    """A chunk as the shipper of a process writes it: one entry a second."""
+    entries, number = [], first
+    for second, text in enumerate(texts):
+        entries.append(Entry(number, time + second, level_of(text), text))
+        number = entries[-1].following
+    data = b"".join(entry.dump().encode() + b"\n" for entry in entries) + (b"[]\n" if ended else b"")
+    clients.storage.files[f"jobs/{job_id}/logs/{attempt}/{source}/{started:013d}-{first:010d}.jsonl"] = data
 
 
 @dataclass
@@ -134,6 +155,10 @@ class World:
         text = notes.FailureNote(**note).model_dump_json()
         self.clients.storage.files[notes.failure_path(job_id, attempt)] = text.encode()
 
+    def prints(self, job_id: str, *texts: str, source: str = "driver", attempt: int = 1, **at: Any) -> None:
+        """A process of the job has written these lines so far, each with the level that its text tells."""
+        write_log(self.clients, job_id, *texts, source=source, attempt=attempt, **at)
+
     def clear(self) -> None:
         """As before the first job: for a property test, which has many worlds in one database."""
         with self.sessions() as session:
@@ -163,8 +188,10 @@ def world(sessions: sessionmaker[Session], make_world: Callable[..., World]) -> 
 
 
 @pytest.fixture
-def make_follower() -> Callable[..., Follower]:
-    def make(api: Any, job_id: str) -> Follower:
-        return Follower(api.sessions, api.clients, "http://ratchet.test", "default", job_id)
+def make_follower(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Follower]:
+    monkeypatch.setattr(stream, "STATE_EVERY_S", 0)
+
+    def make(api: Any, job_id: str, **options: Any) -> Follower:
+        return Follower(Tail(api.sessions, api.clients, "http://ratchet.test", "default", job_id), **options)
 
     return make

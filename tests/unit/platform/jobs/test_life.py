@@ -47,7 +47,7 @@ def test_a_job_is_queued_without_a_call_and_then_taken_to_its_model_version(worl
     assert model.versions[0].run_id == job.run_id
     assert model.versions[0].tags[RunTag.JOB] == job_id
     assert world.clients.mlflow.runs[job.run_id].status == "FINISHED"
-    assert world.clients.storage.files[f"jobs/{job_id}/driver-1.log"].startswith(b"epoch 1")
+    assert f"jobs/{job_id}/logs/1/driver/{0:013d}-{0:010d}.jsonl" in world.clients.storage.files
     states = ["submitted", "starting", "running", "finalizing", "succeeded"]
     assert world.events(job_id) == [f"job.{state}" for state in states]
     assert [attempt.status for attempt in world.attempts(job_id)] == ["succeeded"]
@@ -411,7 +411,8 @@ def test_secrets_in_a_log_are_masked_before_it_is_kept(world):
     world.finish(job_id)
     world.clients.jobs.jobs[f"{job_id}-1"].logs = "token rt_" + "a" * 43 + "\n"
     world.reach(job_id, "succeeded")
-    assert world.clients.storage.files[f"jobs/{job_id}/driver-1.log"] == b"token ***\n"
+    (kept,) = [data for path, data in world.clients.storage.files.items() if path.endswith(".jsonl")]
+    assert kept == b'[0, 0, "info", "token ***"]\n[]\n'
 
 
 def test_a_log_that_cannot_be_kept_does_not_hold_up_the_end_for_ever(world):

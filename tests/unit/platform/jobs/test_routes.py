@@ -120,16 +120,15 @@ def test_why_a_job_waits(api, over):
     assert get(api, f"{first['id']}/wait")["waiting"] is False
 
 
-def test_curves_logs_and_the_result(api, over):
+def test_curves_log_and_the_result(api, over):
     job_id = submit(api)["id"]
     over.reach(job_id, "running")
-    api.clients.jobs.jobs[f"{job_id}-1"].logs = "epoch 1\n"
-    assert get(api, f"{job_id}/logs") == {"text": "epoch 1\n", "next_offset": 8, "complete": False}
     over.finish(job_id)
     job = over.reach(job_id, "succeeded")
     api.clients.jobs.jobs.clear()  # Ray's head was started anew: the log was kept
-    log = get(api, f"{job_id}/logs?offset=8")
-    assert (log["text"], log["complete"]) == ("Done in 3.0 s: models:/m-1\n", True)
+    log = get(api, f"{job_id}/logs")
+    assert [entry["text"] for entry in log["entries"]] == ["epoch 1", "Done in 3.0 s: models:/m-1"]
+    assert log["complete"]
     series = {
         each["name"]: [point["value"] for point in each["points"]] for each in get(api, f"{job_id}/metrics")["series"]
     }
@@ -139,21 +138,10 @@ def test_curves_logs_and_the_result(api, over):
     assert view["mlflow_url"].endswith(f"/mlflow/#/experiments/{job.experiment_id}/runs/{job.run_id}")
 
 
-def test_the_logs_of_all_attempts_follow_one_another(api, over):
+def test_a_storage_or_mlflow_that_is_down_is_a_503_of_what_needs_it_and_of_nothing_else(api, over):
     job_id = submit(api)["id"]
     over.reach(job_id, "running")
-    api.clients.jobs.jobs[f"{job_id}-1"].logs = "one\n"
-    api.clients.jobs.fail(f"{job_id}-1", exit_code=-9)
-    over.look_until(lambda: f"{job_id}-2" in api.clients.jobs.jobs)
-    over.reach(job_id, "running")
-    api.clients.jobs.jobs[f"{job_id}-2"].logs = "two\n"
-    assert get(api, f"{job_id}/logs")["text"] == "one\n--- attempt 2 ---\ntwo\n"
-
-
-def test_a_ray_or_mlflow_that_is_down_is_a_503_of_what_needs_it_and_of_nothing_else(api, over):
-    job_id = submit(api)["id"]
-    over.reach(job_id, "running")
-    api.clients.faults.down = {"jobs", "mlflow"}
+    api.clients.faults.down = {"storage", "mlflow"}
     for path in ("logs", "metrics", "trials"):
         answer = api.http.get(f"{JOBS}/{job_id}/{path}", headers=api.headers("reader"))
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -213,7 +201,7 @@ def test_a_stream_tells_the_whole_and_ends_with_the_job(api, over):
     over.finish(job_id)
     over.reach(job_id, "succeeded")
     (log, metrics, job) = read_events(api, job_id)
-    assert (log[0], log[2]["text"][:8]) == ("log", "epoch 1\n")
+    assert (log[0], log[2]["entries"][0]["text"]) == ("log", "epoch 1")
     assert (metrics[0], [each["name"] for each in metrics[2]["series"]]) == ("metrics", ["test/accuracy", "val/loss"])
     assert (job[0], job[2]["status"]) == ("job", "succeeded")
     again = read_events(api, job_id, **{"Last-Event-ID": job[1]})
@@ -226,12 +214,14 @@ def test_a_follower_is_sent_what_is_new_and_only_that(api, over, make_follower):
     follower = make_follower(api, job_id)
 
     def look() -> list[str]:
-        return [event.event for event in follower.look()]
+        follower.tail.look()
+        return [event.event for event in follower.take()]
 
     assert look() == ["job"]
     assert look() == []
-    api.clients.jobs.jobs[f"{job_id}-1"].logs = "one\n"
+    over.prints(job_id, "one")
     assert look() == ["log"]
+    assert look() == []
     api.clients.mlflow.log(over.job(job_id).run_id, {"val/loss": [0.9]})
     over.look()
     assert look() == ["metrics", "job"]

@@ -90,18 +90,37 @@ def test_follow_does_not_hide_a_refusal(client: Any, server: Any) -> None:
         list(client.jobs.follow("job-1"))
 
 
-def test_logs_go_on_to_the_end(client: Any, server: Any) -> None:
-    server.will(200, {"text": "one", "next_offset": 3, "complete": False})
-    server.will(200, {"text": "", "next_offset": 3, "complete": False})
-    server.will(200, {"text": "two", "next_offset": 6, "complete": True})
-    assert list(client.jobs.logs("job-1", follow=True)) == ["one", "two"]
-    assert [request.url.params["offset"] for request in server.requests] == ["0", "3", "3"]
+def log_page(*texts: str, cursor: str, complete: bool = False) -> dict[str, Any]:
+    return {"entries": [{"text": text} for text in texts], "cursor": cursor, "complete": complete}
+
+
+def test_logs_are_read_page_by_page_to_their_end(client: Any, server: Any) -> None:
+    server.will(200, log_page("one", cursor="a"))
+    server.will(200, log_page("two", cursor="b", complete=True))
+    assert [entry.text for entry in client.jobs.logs("job-1", level="warning", source="rank-0")] == ["one", "two"]
+    asked = [dict(request.url.params) for request in server.requests]
+    assert asked == [
+        {"level": "warning", "source": "rank-0"},
+        {"level": "warning", "source": "rank-0", "cursor": "a"},
+    ]
 
 
 def test_logs_without_follow_end_where_nothing_is_written_yet(client: Any, server: Any) -> None:
-    server.will(200, {"text": "one", "next_offset": 3, "complete": False})
-    server.will(200, {"text": "", "next_offset": 3, "complete": False})
-    assert list(client.jobs.logs("job-1")) == ["one"]
+    server.will(200, log_page("one", cursor="a"))
+    server.will(200, log_page(cursor="a"))
+    assert [entry.text for entry in client.jobs.logs("job-1")] == ["one"]
+
+
+def test_followed_logs_go_on_by_the_stream_from_where_the_pages_ended(client: Any, server: Any) -> None:
+    server.will(200, log_page("one", cursor="a"))
+    server.will(200, log_page(cursor="a"))
+    server.will_stream(
+        'id: b\nevent: log\ndata: {"entries": [{"text": "two"}], "cursor": "b"}\n\n'
+        'id: b\nevent: job\ndata: {"id": "job-1", "status": "succeeded"}\n\n'
+    )
+    assert [entry.text for entry in client.jobs.logs("job-1", follow=True, tail=5)] == ["one", "two"]
+    assert dict(server.requests[0].url.params) == {"tail": "true", "limit": "5"}
+    assert server.requests[2].headers["last-event-id"] == "a"
 
 
 def test_a_promotion_has_ended_when_its_alias_has_moved(client: Any, server: Any) -> None:

@@ -1,7 +1,11 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { eventsUrl, fetchLog, isOver, jobKey } from "../../api/queries";
+import type { components } from "../../api/schema";
 import type { Job } from "../../api/types";
+
+/** What a `log` event holds, and a page of the log too. */
+type LogUpdate = Pick<components["schemas"]["LogView"], "entries" | "cursor">;
 
 export interface Stream {
   log: string;
@@ -20,12 +24,11 @@ export function useJobStream(project: string, id: string): Stream {
   useEffect(() => {
     let timer: number | undefined;
     let closed = false;
-    let offset = 0;
+    let cursor = "";
     const change = (next: Partial<Stream>) => setStream((now) => ({ ...now, ...next, heardAt: Date.now() }));
-    const take = (text: string, next: number) => {
-      // After a reconnection a part may come twice.
-      if (next <= offset) return;
-      offset = next;
+    const take = (update: LogUpdate) => {
+      cursor = update.cursor;
+      const text = update.entries.map((entry) => `${entry.text}\n`).join("");
       setStream((now) => ({ ...now, heardAt: Date.now(), log: now.log + text }));
     };
     setStream({ log: "", state: "connecting", heardAt: 0 });
@@ -33,9 +36,9 @@ export function useJobStream(project: string, id: string): Stream {
     const poll = async () => {
       if (closed) return;
       try {
-        const chunk = await fetchLog(project, id, offset);
+        const chunk = await fetchLog(project, id, cursor);
         if (closed) return;
-        take(chunk.text, chunk.next_offset);
+        take(chunk);
         if (chunk.complete) return change({ state: "over" });
       } catch {
         // The page says that the job can't be read; here it is asked again.
@@ -46,8 +49,7 @@ export function useJobStream(project: string, id: string): Stream {
     const source = new EventSource(eventsUrl(project, id));
     source.addEventListener("open", () => change({ state: "live" }));
     source.addEventListener("log", (event) => {
-      const { text, next_offset: next } = JSON.parse(event.data as string) as { text: string; next_offset: number };
-      take(text, next);
+      take(JSON.parse(event.data as string) as LogUpdate);
     });
     source.addEventListener("metrics", () => {
       change({});
