@@ -213,25 +213,26 @@ def test_an_entry_of_negative_size_does_not_go_round_for_ever(unpack, type):
         unpack(gzip.compress(bytes(header) + bytes(1024)))
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"PK",
-        b"PK\x05\x06" + bytes(18),
-        b"hello, I am no archive",
-        gzip.compress(b"hello, I am no tar"),
-        gzip.compress(bytes(10240)),
-        tar_of(member("a"))[:-4],
-        tar_of(member("a")) + b"more",
-        tar_of(member("a")) + tar_of(member("b")),
-        zip_of(("a", b"x" * 1000))[:-30],
-        tar_of(member("a", b"", type=tarfile.DIRTYPE)),
-        tar_of(member("a"), member("./a")),
-        tar_of(member("a"), member("a/b")),
-        tar_of(member("a/b"), member("a")),
-    ],
-)
+# Named: an archive's bytes hold the time at which it was made.
+DAMAGED = {
+    "empty": b"",
+    "two bytes": b"PK",
+    "a zip without members": b"PK\x05\x06" + bytes(18),
+    "text": b"hello, I am no archive",
+    "gzip of text": gzip.compress(b"hello, I am no tar"),
+    "gzip of nothing but zeros": gzip.compress(bytes(10240)),
+    "a tar cut short": tar_of(member("a"))[:-4],
+    "a tar with something after": tar_of(member("a")) + b"more",
+    "two tars": tar_of(member("a")) + tar_of(member("b")),
+    "a zip cut short": zip_of(("a", b"x" * 1000))[:-30],
+    "a folder alone": tar_of(member("a", b"", type=tarfile.DIRTYPE)),
+    "one name in two spellings": tar_of(member("a"), member("./a")),
+    "a file, then a folder": tar_of(member("a"), member("a/b")),
+    "a folder, then a file": tar_of(member("a/b"), member("a")),
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_or_contradictory_archives_are_refused(unpack, data):
     with pytest.raises(ArchiveError):
         unpack(data)

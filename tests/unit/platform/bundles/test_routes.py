@@ -116,6 +116,7 @@ def bomb() -> bytes:
         (link(), "no links"),
         (bomb(), "100 times"),
     ],
+    ids=["empty", "text", "cut short", "parent", "absolute", "link", "bomb"],
 )
 def test_a_refused_archive_says_why_and_leaves_nothing(api, tmp_path, monkeypatch, data, says):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
