@@ -322,6 +322,8 @@ class Envelope(Spec):
     """The MLflow run, opened by the platform: one over all attempts."""
     storage: Uri
     """The root of the platform's storage; the job writes under `jobs/<job>/`."""
+    resume_from: list[str] = []
+    """Jobs of the same spec that ended before this one and left what it goes on from, newest first."""
     spec: JobSpec
 
 

@@ -27,13 +27,14 @@ def train(envelope: Envelope) -> str:
     best = launch(
         Training(
             name=envelope.job,
-            storage=f"{envelope.storage}/jobs/{envelope.job}/ray",
+            storage=_storage(envelope, envelope.job),
             recipe=spec.recipe,
             params=spec.params,
             settings=recipe.settings(params, spec.seed),
             resources=spec.resources,
             run_id=envelope.run_id,
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
+            earlier=_earlier(envelope),
         ),
         prepared.material,
     )
@@ -42,3 +43,15 @@ def train(envelope: Envelope) -> str:
     uri = results.log(envelope, trained, params.model_dump())
     measured = ", ".join(f"test/{name} {value:.4f}" for name, value in trained.test_metrics.items())
     return f"{uri}, {measured} (best epoch {best.epoch})."
+
+
+def _storage(envelope: Envelope, job: str) -> str:
+    return f"{envelope.storage}/jobs/{job}/ray"
+
+
+def _earlier(envelope: Envelope) -> ray.train.Checkpoint | None:
+    """The last checkpoint of the newest of the jobs before this one that has any."""
+    from ratchet_pipelines.train.launch import last_checkpoint
+
+    found = (last_checkpoint(_storage(envelope, job), job) for job in envelope.resume_from)
+    return next((checkpoint for checkpoint in found if checkpoint is not None), None)

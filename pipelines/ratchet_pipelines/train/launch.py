@@ -46,6 +46,8 @@ class Training:
     """Of MLflow; `MLFLOW_TRACKING_URI` when not given."""
     log_prefix: str = ""
     """What stands before `rank-<n>` in the names of its workers' logs."""
+    earlier: ray.train.Checkpoint | None = None
+    """Where to begin, when nothing was saved under this name yet."""
     report_every_epoch: bool = False
     """Tell Ray Train of every epoch and keep every better state, as a sweep needs; else a checkpoint now and then."""
 
@@ -65,7 +67,7 @@ def launch(training: Training, material: Any, callbacks: list[Any] | None = None
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # it shows every line that a worker prints twice
     config = {"training": training, "material": ray.put(material)}
     try:
-        return _best(_fit(training, config, callbacks))
+        return _best(_fit(training, config, callbacks).checkpoint or training.earlier)
     except (RayActorError, ray.train.TrainingFailedError) as error:
         raise _explained(error) from error
 
@@ -99,10 +101,18 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
             raise
 
 
-def _best(result: ray.train.Result) -> Best:
-    if result.checkpoint is None:
+def last_checkpoint(storage: str, name: str) -> ray.train.Checkpoint | None:
+    """The last one that a training saved; None when there is none."""
+    try:
+        return ray.train.Result.from_path(f"{storage}/{name}").checkpoint
+    except RuntimeError:  # there is no such training, or it saved nothing
+        return None
+
+
+def _best(checkpoint: ray.train.Checkpoint | None) -> Best:
+    if checkpoint is None:
         raise EngineError("Ray Train ended without a checkpoint.")
-    with result.checkpoint.as_directory() as folder:
+    with checkpoint.as_directory() as folder:
         return checkpoints.load(Path(folder)).best
 
 
@@ -134,7 +144,7 @@ class RayReporter:
         self._said_at = 0.0
 
     def resume(self) -> State | None:
-        checkpoint = ray.train.get_checkpoint()
+        checkpoint = ray.train.get_checkpoint() or self._training.earlier
         if checkpoint is None:
             return None
         with checkpoint.as_directory() as folder:

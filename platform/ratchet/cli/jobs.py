@@ -12,7 +12,7 @@ from ratchet.cli.context import client
 from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 if TYPE_CHECKING:
-    from ratchet.sdk.resources import Job, Trial
+    from ratchet.sdk.resources import Failure, Job, Trial
 
 app = App("Jobs: train, sweep, evaluate, drift check.")
 
@@ -88,6 +88,23 @@ def show_job(job: Job) -> None:
             *((name, value) for name, value in sorted(job.metrics.items())),
         ]
     )
+    if job.failure is not None:
+        _failure(job.failure)
+
+
+def _failure(failure: Failure) -> None:
+    output.heading("Why it failed")
+    output.fields(
+        [
+            ("error", failure.error),
+            ("rank", failure.rank),
+            ("exit status", failure.exit_code),
+            ("what to do", failure.suggestion),
+        ]
+    )
+    if failure.log_tail:
+        output.heading("The end of its log")
+        output.stdout().print(failure.log_tail, markup=False, highlight=False)
 
 
 @app.add("why", "ratchet jobs why job-…")
@@ -136,6 +153,52 @@ def cancel(
     with client() as ratchet:
         cancelled = [ratchet.jobs.cancel(job) for job in jobs]
     output.emit(cancelled, lambda: _table(cancelled))
+
+
+@app.add("clone", "ratchet jobs clone job-… --set seed=7 --set params.epochs=20 --follow")
+def clone(
+    job: JobId,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the spec and its value; null for its default."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
+) -> None:
+    """Submit a job's spec anew, with changes."""
+    from ratchet.cli.files import assignments
+    from ratchet.cli.train import finish
+
+    patch = _patch(assignments(changes or [], "--set"))
+    with client() as ratchet:
+        made = ratchet.jobs.clone(job, patch)
+        output.say(f"Submitted [bold]{made.id}[/bold], a clone of {job}.")
+        finish(ratchet, made, follow=follow, wait=False)
+
+
+def _patch(changes: dict[str, Any]) -> dict[str, Any]:
+    """`{"params.epochs": 20}` as `{"params": {"epochs": 20}}`."""
+    patch: dict[str, Any] = {}
+    for path, value in changes.items():
+        *parents, name = path.split(".")
+        within = patch
+        for parent in parents:
+            within = within.setdefault(parent, {})
+        within[name] = value
+    return patch
+
+
+@app.add("retry", "ratchet jobs retry job-… --follow")
+def retry(
+    job: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end.")] = False,
+) -> None:
+    """Submit a job that failed or was cancelled anew: training goes on from its last checkpoint."""
+    from ratchet.cli.train import finish
+
+    with client() as ratchet:
+        made = ratchet.jobs.retry(job)
+        output.say(f"Submitted [bold]{made.id}[/bold], a retry of {job}.")
+        finish(ratchet, made, follow=follow, wait=False)
 
 
 app.add("logs", *(f"ratchet jobs {example}" for example in log.EXAMPLES))(log.logs)

@@ -10,7 +10,7 @@ from ratchet import events
 from ratchet.clients.ports import Clients
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
-from ratchet.jobs import admission, service, steps
+from ratchet.jobs import admission, copies, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -56,6 +56,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             run_id=row.run_id,
             misses=row.misses,
             history=service.history(row),
+            resume_from=tuple(copies.earlier(session, row)),
             attempt_for_s=(moment - row.attempts[-1].started_at).total_seconds() if row.attempts else 0,
             overdue=row.deadline_at is not None and moment >= row.deadline_at,
             stopping_for_s=(moment - row.stopping_since).total_seconds() if row.stopping_since else 0,

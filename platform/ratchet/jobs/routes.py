@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Body, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -15,7 +15,7 @@ from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, now, read_only
 from ratchet.errors import FieldError, Invalid
 from ratchet.idempotency import IdempotentSession
-from ratchet.jobs import live, service, stream
+from ratchet.jobs import copies, live, service, stream
 from ratchet.jobs.live import Subject
 from ratchet.jobs.logfiles import Cursor
 from ratchet.jobs.logfilter import LogFilter, LogLevel
@@ -55,14 +55,13 @@ def submit_job(
 ) -> JobView:
     """Put a job into the queue."""
     row = service.submit(session, project=project, spec=spec, actor=principal.actor)
-    response.headers["Location"] = f"/api/v1/projects/{project}/jobs/{row.id}"
-    return _view(row, request)
+    return _made(row, request, response)
 
 
 @router.post(f"{JOBS}:plan")
 def plan_job(project: str, spec: JobSpec, principal: Reader, session: ReadSession, request: Request) -> PlanView:
-    """What the spec would do, with all the checks of a submission and nothing started."""
-    return service.plan(session, project=project, spec=spec, max_jobs=_settings(request).max_concurrent_jobs)
+    """What the spec would do and Ray would be given, with all the checks of a submission and nothing started."""
+    return service.plan(session, project=project, spec=spec, settings=_settings(request))
 
 
 @router.get(JOBS)
@@ -98,6 +97,30 @@ def cancel_job(
     row = service.get(session, project, job_id)
     if_match.check(session, row, lambda: _view(row, request))
     return _view(service.cancel(session, row, actor=principal.actor), request)
+
+
+@router.post(f"{JOBS}/{{job_id}}:clone", status_code=202)
+def clone_job(
+    project: str,
+    job_id: str,
+    principal: Writer,
+    session: IdempotentSession,
+    request: Request,
+    response: Response,
+    changes: Annotated[dict[str, Any] | None, Body()] = None,
+) -> JobView:
+    """Submit its spec anew, with a merge patch applied (RFC 7396: null removes a field, which then has its default)."""
+    source = service.get(session, project, job_id)
+    return _made(copies.clone(session, source, changes or {}, actor=principal.actor), request, response)
+
+
+@router.post(f"{JOBS}/{{job_id}}:retry", status_code=202)
+def retry_job(
+    project: str, job_id: str, principal: Writer, session: IdempotentSession, request: Request, response: Response
+) -> JobView:
+    """Submit a job that failed or was cancelled anew: a new job, which goes on from the old one's last checkpoint."""
+    source = service.get(session, project, job_id)
+    return _made(copies.retry(session, source, actor=principal.actor), request, response)
 
 
 @router.get(f"{JOBS}/{{job_id}}/wait")
@@ -187,6 +210,11 @@ async def stream_job_events(
     async with state.tails.of(subject.id, make) as tail:
         async for event in stream.follow(tail, stream.cursor_of(last_event_id), wanted):
             yield event
+
+
+def _made(row: Job, request: Request, response: Response) -> JobView:
+    response.headers["Location"] = f"/api/v1/projects/{row.project}/jobs/{row.id}"
+    return _view(row, request)
 
 
 def _view(row: Job, request: Request) -> JobView:

@@ -97,6 +97,10 @@ class JobView(BaseModel):
     mlflow_url: str | None
     model: ModelRef | None
     attempts: list[AttemptView]
+    cloned_from: str | None
+    """The job whose spec, with changes, this one's is."""
+    retry_of: str | None
+    """The job that ended and whose work this one goes on with."""
     created_by: str
     created_at: datetime
     started_at: datetime | None
@@ -127,6 +131,8 @@ class JobView(BaseModel):
             mlflow_url=link,
             model=model,
             attempts=[AttemptView.of(attempt) for attempt in row.attempts],
+            cloned_from=row.cloned_from,
+            retry_of=row.retry_of,
             created_by=row.created_by,
             created_at=row.created_at,
             started_at=row.started_at,
@@ -153,6 +159,8 @@ JOB_FIELDS = Fields(
         "gpus": column(Job.gpus),
         "attempt": column(Job.attempt),
         "created_by": column(Job.created_by),
+        "cloned_from": column(Job.cloned_from),
+        "retry_of": column(Job.retry_of),
         "created_at": column(Job.created_at),
         "started_at": column(Job.started_at),
         "ended_at": column(Job.ended_at),
@@ -162,6 +170,25 @@ JOB_FIELDS = Fields(
     },
     indexed=frozenset({"name", "kind", "status"}),
 )
+
+
+class DriverView(BaseModel):
+    """Where the driver runs: on the head and for nothing, or on a node that has this, in a container or not."""
+
+    cpus: float
+    gpus: float
+    memory_bytes: int
+    image: str | None
+
+
+class EngineRequestView(BaseModel):
+    """What Ray would be given, but for the token of the attempt. The ids of the job and its run are zeros."""
+
+    submission_id: str
+    entrypoint: str
+    env: dict[str, str]
+    metadata: dict[str, str]
+    driver: DriverView
 
 
 class PlanView(BaseModel):
@@ -175,6 +202,9 @@ class PlanView(BaseModel):
     """The recipe's parameters with their defaults filled in; empty for kinds without a recipe."""
     starts_now: bool
     message: str
+    spec: dict[str, Any]
+    """The spec with all defaults filled in."""
+    request: EngineRequestView
 
 
 class WaitView(BaseModel):

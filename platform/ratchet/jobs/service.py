@@ -13,15 +13,16 @@ from ratchet import events
 from ratchet.bundles import service as bundles
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
-from ratchet.jobs import admission, checks, retry
+from ratchet.jobs import admission, checks, render, retry
 from ratchet.jobs.admission import Admission
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.retry import History
-from ratchet.jobs.schemas import PlanView, WaitView
+from ratchet.jobs.schemas import EngineRequestView, PlanView, WaitView
 from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.paging import Page
 from ratchet.reconciler.loop import make_due
+from ratchet.settings import Settings
 from ratchet_pipelines.spec import Custom, JobSpec
 from ratchet_pipelines.usercode import Archive
 
@@ -30,11 +31,20 @@ class IllegalMoveError(Exception):
     """A fault of the platform's own: a state was to follow that can't."""
 
 
-def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
+def submit(
+    session: Session,
+    *,
+    project: str,
+    spec: JobSpec,
+    actor: str,
+    cloned_from: str | None = None,
+    retry_of: str | None = None,
+) -> Job:
     """Put a job into the queue. `Invalid` names each field of the spec that is wrong."""
     checks.check(spec, ensure_cluster(session))
     _require_code(session, project, spec)
     row = _draft(project, spec, actor)
+    row.cloned_from, row.retry_of = cloned_from, retry_of
     session.add(row)
     events.emit(
         session,
@@ -42,7 +52,7 @@ def submit(session: Session, *, project: str, spec: JobSpec, actor: str) -> Job:
         actor=actor,
         action="job.submitted",
         target=("job", row.id),
-        after={"status": row.status, "kind": row.kind},
+        after={"status": row.status, "kind": row.kind, "cloned_from": cloned_from, "retry_of": retry_of},
     )
     session.flush()
     return row
@@ -53,12 +63,14 @@ def validate(session: Session, spec: JobSpec) -> None:
     checks.check(spec, session.get(Cluster, CLUSTER))
 
 
-def plan(session: Session, *, project: str, spec: JobSpec, max_jobs: int) -> PlanView:
-    """What `submit` would do: the same checks, and nothing written."""
+def plan(session: Session, *, project: str, spec: JobSpec, settings: Settings) -> PlanView:
+    """What `submit` would do, and what Ray would be given: the same checks, and nothing written."""
     validate(session, spec)
     _require_code(session, project, spec)
     row = _draft(project, spec, "")
-    decision = admission.admit(session, row, max_jobs, lock=False)
+    decision = admission.admit(session, row, settings.max_concurrent_jobs, lock=False)
+    cluster = session.get(Cluster, CLUSTER)
+    request = render.draft(settings, project=project, spec=row.spec, instance=cluster.instance if cluster else "")
     return PlanView(
         kind=spec.kind,
         cpus=row.cpus,
@@ -66,6 +78,8 @@ def plan(session: Session, *, project: str, spec: JobSpec, max_jobs: int) -> Pla
         params=checks.resolved_params(spec),
         starts_now=decision.admitted,
         message="It would start at once." if decision.admitted else decision.message,
+        spec=row.spec,
+        request=EngineRequestView.model_validate(asdict(request)),
     )
 
 

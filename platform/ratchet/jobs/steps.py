@@ -7,16 +7,15 @@ an engine that does not answer is one of the values.
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from ratchet.clients.ports import ON_HEAD, Clients, Driver, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
+from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, JobInfo, RayStatus, Run
 from ratchet.identity import jobtokens
 from ratchet.identity.jobtokens import JobClaim
-from ratchet.jobs import classify, logfiles, retry
+from ratchet.jobs import classify, logfiles, render, retry
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.retry import History, Verdict
 from ratchet.jobs.status import JobStatus, Reason
@@ -24,8 +23,7 @@ from ratchet.logs import logger
 from ratchet.settings import Settings
 from ratchet_pipelines import notes
 from ratchet_pipelines.notes import FailureNote
-from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, JobSpec, RunTag, Sweep, Train
-from ratchet_pipelines.usercode import FILE_GIT_VARIABLE, Image
+from ratchet_pipelines.spec import Custom, RunTag, Sweep, Train
 
 log = logger("jobs")
 
@@ -35,9 +33,8 @@ LOG_PATIENCE = 5
 """Looks at which a log that can't be saved holds up the end of its job."""
 STOP_PATIENCE_S = 3.0
 """After this a job that is still pending in Ray is barred: Ray can't stop one that it has not started."""
-STOP_WAIT_S = 7
-"""Seconds between Ray's SIGINT and its SIGKILL: time to end the workers and write a last word, so that a job that is
-cancelled is gone with all its processes within 10 s."""
+CREDENTIAL_VARIABLE = "MLFLOW_TRACKING_TOKEN"
+"""Ray shows it to whoever may ask Ray: it opens this run alone, and nothing once the attempt has ended."""
 CANDIDATE = "candidate"
 TOLD = {
     RunTag.MODEL_URI: "model_uri",
@@ -67,6 +64,8 @@ class Seen:
     run_id: str | None
     misses: int
     history: History
+    resume_from: tuple[str, ...]
+    """Jobs that ended before it and whose work it goes on with, newest first."""
     attempt_for_s: float
     """How long ago its newest attempt was made."""
     overdue: bool
@@ -182,14 +181,23 @@ class Actor:
         if seen.run_id is not None:  # an earlier attempt may have ended the run with itself
             self.clients.mlflow.resume_run(seen.run_id)
         if self.clients.jobs.get(seen.submission_id) is None:
-            driver = driver_of(seen.spec)
-            python = "python" if driver.image else self.settings.python
+            asked = render.request(
+                self.settings,
+                job=seen.id,
+                attempt=seen.attempt,
+                project=seen.project,
+                run_id=run_id,
+                spec=seen.spec,
+                instance=seen.instance,
+                resume_from=seen.resume_from,
+            )
+            token = jobtokens.sign(self.settings.secret_key, JobClaim(seen.id, seen.attempt, experiment_id, run_id))
             self.clients.jobs.submit(
-                seen.submission_id,
-                entrypoint=f"{shlex.quote(python)} -m ratchet_pipelines.run",
-                env=self._environment(seen, experiment_id, run_id),
-                metadata={"job": seen.id, "project": seen.project, "instance": seen.instance},
-                driver=driver,
+                asked.submission_id,
+                entrypoint=asked.entrypoint,
+                env={**asked.env, CREDENTIAL_VARIABLE: token},
+                metadata=asked.metadata,
+                driver=asked.driver,
             )
         return Submitted(experiment_id, run_id)
 
@@ -201,35 +209,6 @@ class Actor:
                 experiment_id, seen.name, {str(key): value for key, value in tags.items()}
             )
         return run.run_id
-
-    def _environment(self, seen: Seen, experiment_id: str, run_id: str) -> dict[str, str]:
-        envelope = Envelope.model_validate(
-            {
-                "job": seen.id,
-                "attempt": seen.attempt,
-                "project": seen.project,
-                "run_id": run_id,
-                "storage": self.settings.storage,
-                "spec": seen.spec,
-            }
-        )
-        return {
-            # Ray puts the variables of a job in an image between single quotes, into a line that a shell reads.
-            ENVELOPE_VARIABLE: envelope.model_dump_json().replace("'", "\\u0027"),
-            "MLFLOW_TRACKING_URI": self.settings.mlflow_for_jobs,
-            # Ray shows it to whoever may ask Ray: it opens this run alone, and nothing once the attempt has ended.
-            "MLFLOW_TRACKING_TOKEN": jobtokens.sign(
-                self.settings.secret_key, JobClaim(seen.id, seen.attempt, experiment_id, run_id)
-            ),
-            # The job itself decides how long it waits for MLflow; its client must not hang for minutes in one call.
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-            "PYTHONUNBUFFERED": "1",
-            **({FILE_GIT_VARIABLE: "1"} if self.settings.allow_file_git else {}),
-            # Ray Train ends its workers on SIGINT alone, and not within Ray's default of 3 s.
-            "RAY_JOB_STOP_SIGNAL": "SIGINT",
-            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
-        }
 
     # -- running
 
@@ -358,18 +337,6 @@ class Actor:
             return ""
 
 
-def driver_of(spec: dict[str, Any]) -> Driver:
-    """Where a job's driver runs. That of a custom job is the user's program: it has what its only worker asks for."""
-    job: JobSpec = SPECS.validate_python(spec)
-    if not isinstance(job, Custom):
-        return ON_HEAD
-    image = job.code.uri if isinstance(job.code, Image) else None
-    if job.resources.workers > 1:
-        return Driver(image=image)
-    return Driver(job.resources.cpus, job.resources.gpus, job.resources.memory_bytes, image)
-
-
-SPECS: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 MAKE_MODELS = {kind.model_fields["kind"].default for kind in (Train, Sweep, Custom)}
 """The kinds whose `model` is what their result becomes a version of."""
 VERSION_TAGS = (RunTag.DATA_HASH, RunTag.PRIMARY_METRIC, RunTag.GREATER_IS_BETTER)

@@ -29,6 +29,10 @@ class Job(Identified, Leased, Base):
     name: Mapped[str]
     spec: Mapped[dict[str, Any]]
     created_by: Mapped[str]
+    cloned_from: Mapped[str | None]
+    """The job whose spec, with changes, this one's is."""
+    retry_of: Mapped[str | None]
+    """The job that ended and whose work this one goes on with."""
     priority: Mapped[int] = mapped_column(default=0)
     cpus: Mapped[float]
     """What it takes of the cluster while it occupies room: all of it at once."""

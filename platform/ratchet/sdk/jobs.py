@@ -60,6 +60,19 @@ class Jobs(Collection[Mode, Job]):
         return await self._post(Job, self._address("jobs", f"{id_of(job)}:cancel"))
 
     @operation
+    async def clone(
+        self, job: str | Job, changes: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Job:
+        """Submits the job's spec anew with changes: a merge patch, in which None puts a field back to its default."""
+        address = self._address("jobs", f"{id_of(job)}:clone")
+        return await self._post(Job, address, dict(changes or {}), idempotency_key=idempotency_key)
+
+    @operation
+    async def retry(self, job: str | Job, *, idempotency_key: str | None = None) -> Job:
+        """Submits a job that failed or was cancelled anew; the new one goes on from the old one's last checkpoint."""
+        return await self._post(Job, self._address("jobs", f"{id_of(job)}:retry"), idempotency_key=idempotency_key)
+
+    @operation
     async def wait(
         self,
         job: str | Job,

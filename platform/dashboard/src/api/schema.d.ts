@@ -666,6 +666,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/jobs/{job_id}:clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clone Job
+         * @description Submit its spec anew, with a merge patch applied (RFC 7396: null removes a field, which then has its default).
+         */
+        post: operations["clone_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}:retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Job
+         * @description Submit a job that failed or was cancelled anew: a new job, which goes on from the old one's last checkpoint.
+         */
+        post: operations["retry_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/jobs:plan": {
         parameters: {
             query?: never;
@@ -677,7 +717,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Job
-         * @description What the spec would do, with all the checks of a submission and nothing started.
+         * @description What the spec would do and Ray would be given, with all the checks of a submission and nothing started.
          */
         post: operations["plan_job"];
         delete?: never;
@@ -1903,6 +1943,20 @@ export interface components {
             until: string;
         };
         /**
+         * DriverView
+         * @description Where the driver runs: on the head and for nothing, or on a node that has this, in a container or not.
+         */
+        DriverView: {
+            /** Cpus */
+            cpus: number;
+            /** Gpus */
+            gpus: number;
+            /** Image */
+            image: string | null;
+            /** Memory Bytes */
+            memory_bytes: number;
+        };
+        /**
          * EndpointUpdate
          * @description All variants anew; what serves goes on serving until the new ones are loaded and tried.
          */
@@ -1955,6 +2009,25 @@ export interface components {
             url: string;
             /** Variants */
             variants: components["schemas"]["VariantView"][];
+        };
+        /**
+         * EngineRequestView
+         * @description What Ray would be given, but for the token of the attempt. The ids of the job and its run are zeros.
+         */
+        EngineRequestView: {
+            driver: components["schemas"]["DriverView"];
+            /** Entrypoint */
+            entrypoint: string;
+            /** Env */
+            env: {
+                [key: string]: string;
+            };
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Submission Id */
+            submission_id: string;
         };
         /**
          * Estimate
@@ -2184,6 +2257,8 @@ export interface components {
         JobView: {
             /** Attempts */
             attempts: components["schemas"]["AttemptView"][];
+            /** Cloned From */
+            cloned_from: string | null;
             /**
              * Created At
              * Format: date-time
@@ -2219,6 +2294,8 @@ export interface components {
             result: {
                 [key: string]: unknown;
             } | null;
+            /** Retry Of */
+            retry_of: string | null;
             /** Run Id */
             run_id: string | null;
             /** Spec */
@@ -2981,6 +3058,11 @@ export interface components {
             message: string;
             /** Params */
             params: {
+                [key: string]: unknown;
+            };
+            request: components["schemas"]["EngineRequestView"];
+            /** Spec */
+            spec: {
                 [key: string]: unknown;
             };
             /** Starts Now */
@@ -4768,7 +4850,7 @@ export interface operations {
                 page_size?: number;
                 /** @description `next_page_token` of the page before, with the same other parameters. */
                 page_token?: string;
-                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, kind, status, engine_status, reason, message, model, run_id, priority, cpus, gpus, attempt, created_by, created_at, started_at, ended_at, updated_at, metrics.<key>, params.<key>. */
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, kind, status, engine_status, reason, message, model, run_id, priority, cpus, gpus, attempt, created_by, cloned_from, retry_of, created_at, started_at, ended_at, updated_at, metrics.<key>, params.<key>. */
                 filter?: string;
                 /** @description Fields with asc or desc, by commas. By default created_at desc. */
                 order_by?: string;
@@ -5116,6 +5198,82 @@ export interface operations {
                 "idempotency-key"?: string | null;
                 /** @description The ETag that was read: 412 when it is another now. */
                 "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_job: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                } | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_job: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
             };
             path: {
                 project: string;

@@ -5,7 +5,19 @@ A field that this version does not know is kept, so that a newer server's answer
 """
 
 from ratchet.sdk.resources.base import Resource
-from ratchet.sdk.resources.jobs import Attempt, Job, LogEntry, LogPage, ModelRef, Plan, Point, Series, Trial, Waiting
+from ratchet.sdk.resources.jobs import (
+    Attempt,
+    Failure,
+    Job,
+    LogEntry,
+    LogPage,
+    ModelRef,
+    Plan,
+    Point,
+    Series,
+    Trial,
+    Waiting,
+)
 from ratchet.sdk.resources.models import AliasMove, Evidence, Model, Promotion, Rule, Version
 from ratchet.sdk.resources.platform import (
     Break,
@@ -47,6 +59,7 @@ __all__ = [
     "Estimate",
     "Event",
     "Evidence",
+    "Failure",
     "Info",
     "Job",
     "LogEntry",

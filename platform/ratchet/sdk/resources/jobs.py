@@ -17,12 +17,27 @@ class ModelRef(Resource):
     version: int | None = None
 
 
+class Failure(Resource):
+    """Why a job, or an attempt of it, failed."""
+
+    reason: str = ""
+    message: str = ""
+    error: str = ""
+    """The last line of the traceback; empty where there is none."""
+    rank: int | None = None
+    """The worker that failed first, where it was one of several."""
+    exit_code: int | None = None
+    log_tail: str = ""
+    suggestion: str = ""
+
+
 class Attempt(Resource):
     number: int
     submission_id: str | None = None
     status: str = ""
     reason: str | None = None
     message: str | None = None
+    failure: Failure | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -37,6 +52,8 @@ class Job(Resource):
     engine_status: str | None = None
     reason: str | None = None
     message: str | None = None
+    failure: Failure | None = None
+    """Why it failed; None unless it has."""
     spec: dict[str, Any] = Field(default_factory=dict)
     run_id: str | None = None
     mlflow_url: str | None = None
@@ -45,6 +62,8 @@ class Job(Resource):
     metrics: dict[str, float | None] = Field(default_factory=dict)
     """The last value of each metric."""
     result: dict[str, Any] | None = None
+    cloned_from: str | None = None
+    retry_of: str | None = None
     created_by: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -113,6 +132,10 @@ class Plan(Resource):
     """The recipe's parameters with their defaults filled in."""
     starts_now: bool | None = None
     message: str | None = None
+    spec: dict[str, Any] = Field(default_factory=dict)
+    """The spec with all defaults filled in."""
+    request: dict[str, Any] = Field(default_factory=dict)
+    """What Ray would be given: `entrypoint`, `env`, `metadata`."""
 
 
 class Waiting(Resource):

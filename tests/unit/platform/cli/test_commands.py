@@ -275,3 +275,25 @@ def test_no_option_of_one_command_is_left_to_the_next(ratchet: Any, api: Any) ->
     assert json.loads(ratchet("jobs", "get", "job-1", "--json").stdout)
     assert "status" in ratchet("jobs", "get", "job-1").stdout
     assert "Error:" in ratchet("jobs", "get").stderr
+
+
+def test_a_clone_sends_its_changes_as_a_merge_patch(ratchet: Any, api: Any) -> None:
+    api.will("POST", "/jobs/job-1:clone", {**JOB, "id": "job-2"}, 202)
+    result = ratchet("jobs", "clone", "job-1", "--set", "seed=7", "--set", "params.epochs=20", "--set", "model=null")
+    assert result.exit_code == 0, result.output
+    assert api.body("POST", "/jobs/job-1:clone") == {"seed": 7, "params": {"epochs": 20}, "model": None}
+
+
+def test_a_retry_is_told_by_its_new_id(ratchet: Any, api: Any) -> None:
+    api.will("POST", "/jobs/job-1:retry", {**JOB, "id": "job-2"}, 202)
+    result = ratchet("jobs", "retry", "job-1")
+    assert result.exit_code == 0, result.output
+    assert "job-2" in result.stderr
+
+
+def test_a_failed_job_is_shown_with_its_rank_its_last_line_and_what_to_do(ratchet: Any, api: Any) -> None:
+    failure = {"error": "KeyError: 'x'", "rank": 3, "exit_code": 64, "log_tail": "[1] a\nb", "suggestion": "Change it."}
+    api.will("GET", "/jobs/job-1", {**JOB, "status": "failed", "failure": failure})
+    shown = ratchet("jobs", "get", "job-1").stdout
+    for text in ("KeyError: 'x'", "3", "64", "[1] a\nb", "Change it."):
+        assert text in shown

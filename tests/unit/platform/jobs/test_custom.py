@@ -9,7 +9,8 @@ import pytest
 
 from ratchet.bundles import service as bundles
 from ratchet.clients.ports import Driver
-from ratchet.jobs.steps import driver_of
+from ratchet.jobs.copies import parse
+from ratchet.jobs.render import driver_of
 from ratchet_pipelines.archives import Content
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope
 from ratchet_pipelines.usercode import FILE_GIT_VARIABLE
@@ -41,11 +42,11 @@ def submitted(world, **spec: Any):
     ],
 )
 def test_the_program_has_what_its_only_worker_asks_for(changes, driver):
-    assert driver_of({**CUSTOM, **changes}) == driver
+    assert driver_of(parse({**CUSTOM, **changes})) == driver
 
 
 def test_the_drivers_of_other_kinds_take_nothing():
-    assert driver_of({**BATCH, "resources": {"workers": 2}}) == Driver()
+    assert driver_of(parse({**BATCH, "resources": {"workers": 2}})) == Driver()
 
 
 def test_what_a_kind_holds_at_once(world):

@@ -87,9 +87,9 @@ def test_a_spec_that_does_not_fit_into_an_environment_variable_is_refused(world)
 
 def test_a_plan_checks_the_same_and_writes_nothing(world):
     with world.sessions() as session:
-        plan = service.plan(session, project="default", spec=world.spec(params={"epochs": 3}), max_jobs=16)
+        plan = service.plan(session, project="default", spec=world.spec(params={"epochs": 3}), settings=world.settings)
         with pytest.raises(Invalid):
-            service.plan(session, project="default", spec=world.spec(recipe="x"), max_jobs=16)
+            service.plan(session, project="default", spec=world.spec(recipe="x"), settings=world.settings)
         session.commit()
     assert (plan.cpus, plan.starts_now, plan.params["epochs"], plan.params["batch_size"]) == (1, True, 3, 32)
     assert world.jobs() == []
