@@ -3,6 +3,7 @@
 /api/v1      the resources, a router for each domain
 /mlflow      MLflow's UI and REST API, behind the same login
 /healthz /readyz /metrics
+/schemas     what a file for `ratchet apply` may hold
 /            the dashboard
 """
 
@@ -36,6 +37,7 @@ from ratchet.audit import routes as audit
 from ratchet.bundles import routes as bundles
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
+from ratchet.documents import routes as documents
 from ratchet.endpoints import routes as endpoints
 from ratchet.identity import routes as identity
 from ratchet.identity import tokens
@@ -63,6 +65,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     abtests.router,
     monitors.router,
     pipelines.router,
+    documents.router,
     audit.router,
 )
 
@@ -98,6 +101,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     idempotency.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1", dependencies=auth.bearer_security)
+    app.include_router(documents.schemas)
     app.include_router(health.router)
     app.include_router(tracking.router)
     dashboard.mount(app, Path(__file__).parent / "static")

@@ -16,7 +16,7 @@ MetricKind = Literal["accuracy", "mean_outcome", "absolute_error", "squared_erro
 class Metric(BaseModel):
     """What one unit contributes, from its prediction and its outcome."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: MetricKind = "accuracy"
     """`accuracy`: 1 when the prediction equals the outcome, else 0. `mean_outcome`: the outcome itself, a number.
@@ -34,7 +34,7 @@ class Metric(BaseModel):
 class ABTestSettings(BaseModel):
     """How a test judges; what it compares is named beside it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     metric: Metric = Metric()
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
@@ -55,6 +55,8 @@ class ABTestSettings(BaseModel):
 
 
 class NewABTest(ABTestSettings):
+    """Two variants of an endpoint, compared on live traffic."""
+
     name: Name
     endpoint: Name
     control: Name

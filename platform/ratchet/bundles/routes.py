@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi import Path as InPath
 
 from ratchet.auth import Reader, Writer
@@ -16,8 +16,9 @@ from ratchet.bundles import receive, service
 from ratchet.bundles.schemas import BUNDLE_FIELDS, BundleView
 from ratchet.db import ReadSession
 from ratchet.paging import Page, PageOf, listing
+from ratchet.routing import Router
 
-router = APIRouter(tags=["bundles"])
+router = Router(tags=["bundles"])
 BUNDLES = "/projects/{project}/bundles"
 CHECKS = CapacityLimiter(2)
 """Unpacking takes a processor: uploads wait for each other, and nothing else for them."""

@@ -147,9 +147,15 @@ def wait(abtest: TestId) -> None:
         finish(ratchet, ratchet.abtests.get(abtest), wait=True)
 
 
+def stay(ratchet: Client, test: ABTest, *, wait: bool) -> ABTest:
+    """The test once it has decided, where that is to be waited for."""
+    if not wait:
+        return test
+    return ratchet.abtests.wait(test, on_change=lambda now: output.say(f"[dim]{now.message or now.status}[/dim]"))
+
+
 def finish(ratchet: Client, test: ABTest, *, wait: bool) -> None:
-    if wait:
-        test = ratchet.abtests.wait(test, on_change=lambda now: output.say(f"[dim]{now.message or now.status}[/dim]"))
+    test = stay(ratchet, test, wait=wait)
     output.emit(test, lambda: show_abtest(test))
 
 

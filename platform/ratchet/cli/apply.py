@@ -1,7 +1,11 @@
-"""`apply`: anything from a file; and `schema`: what such a file may hold."""
+"""`apply`: make what is as a file says it should be."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,22 +16,34 @@ from ratchet.cli.app import App, is_interactive
 if TYPE_CHECKING:
     from ratchet.cli.files import Document
     from ratchet.sdk.client import Client
-
-JOB_KINDS = ("train", "sweep", "evaluate", "drift_check", "batch_prediction", "custom")
-SERVER_SCHEMAS = {
-    "endpoint": "NewEndpoint",
-    "abtest": "NewABTest",
-    "monitor": "NewMonitor",
-    "pipeline": "NewPipeline",
-}
-KINDS = (*JOB_KINDS, *SERVER_SCHEMAS)
+    from ratchet.sdk.resources import Kind, Resource
 
 
 def add_to(app: App) -> None:
-    app.add("apply", "ratchet apply -f train.yaml --follow", "ratchet apply -f everything.yaml --yes", panel="Train")(
+    app.add("apply", "ratchet apply -f train.yaml --follow", "ratchet apply -f everything.yaml --yes", panel="Files")(
         apply
     )
-    app.add("schema", "ratchet schema train > train.schema.json", "ratchet schema", panel="Train")(schema)
+
+
+@dataclass
+class Step:
+    """One document, and what applying it would do."""
+
+    document: Document
+    kind: Kind
+    plan: Any
+    """A `Plan` of a job, a `DocumentPlan` of anything else."""
+
+    @property
+    def action(self) -> str:
+        return "run" if self.kind.job else str(self.plan.action)
+
+    @property
+    def name(self) -> str:
+        return str(self.document.data.get("name") or "")
+
+    def dump(self) -> dict[str, Any]:
+        return {"kind": self.kind.kind, "name": self.name, "action": self.action, "plan": self.plan.dump()}
 
 
 def apply(
@@ -37,168 +53,161 @@ def apply(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end in silence.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
 ) -> None:
-    """Do what a file says: run a job; create or change an endpoint, a test, a monitor or a pipeline.
+    """Do what a file says: run a job; create or change an endpoint, a monitor, a pipeline and so on.
 
-    `kind` says what it is: a job (train, sweep, evaluate, drift_check, batch_prediction, custom), an endpoint, an
-    abtest, a monitor or a pipeline. A file may hold several, with `---` between them. What will be done is shown first.
+    `kind` says what it is; `ratchet schema` lists the kinds, `ratchet init` writes a file to begin with. A file may
+    hold several documents, with `---` between them. All are checked, and what would change is shown, before anything is
+    done; then they are done in order, and the first that ends badly ends it with its exit status.
     """
     from ratchet.cli.context import client
     from ratchet.cli.files import read
-    from ratchet.sdk.errors import Invalid
 
     documents = read(file)
-    for document in documents:
-        _kind(document)
     with client() as ratchet:
-        for document in documents:
-            kind, body = _kind(document), _body(document)
-            try:
-                _plan(ratchet, kind, body)
-                if dry_run:
-                    continue
-                if not yes and is_interactive():
-                    typer.confirm("Go on?", default=True, abort=True, err=True)
-                _do(ratchet, kind, body, follow=follow, wait=wait)
-            except Invalid as error:
-                raise document.explain(error, _words(ratchet, kind)) from error
+        steps = _plan(ratchet, documents)
+        if dry_run:
+            output.emit(steps, lambda: _show(steps, output.stdout().print))
+            return
+        _show(steps, output.say)
+        if all(step.action == "none" for step in steps):
+            output.say("There is nothing to do.")
+            output.emit_json([])
+            return
+        if not yes and is_interactive():
+            typer.confirm("Go on?", default=True, abort=True, err=True)
+        done: list[Resource | dict[str, Any]] = []
+        try:
+            for step in steps:
+                if step.action != "none":
+                    _do(ratchet, step, done.append, follow=follow, wait=follow or wait)
+        finally:
+            output.emit_json(done)
 
 
-def _kind(document: Document) -> str:
+def _plan(ratchet: Client, documents: list[Document]) -> list[Step]:
+    """Each document after the server's checks. The kinds of all are looked at before anything else is asked."""
+    known = {kind.kind: kind for kind in ratchet.documents.kinds()}
+    kinds = [_kind(document, known) for document in documents]
+    rest = [document for document, kind in zip(documents, kinds, strict=True) if not kind.job]
+    steps = []
+    with _explained(ratchet, rest):
+        plans = iter(ratchet.documents.plan(*(document.data for document in rest)) if rest else [])
+    for document, kind in zip(documents, kinds, strict=True):
+        if kind.job:
+            with _explained(ratchet, [document]):
+                steps.append(Step(document, kind, ratchet.jobs.plan(document.data)))
+        else:
+            steps.append(Step(document, kind, next(plans)))
+    return steps
+
+
+@contextmanager
+def _explained(ratchet: Client, documents: list[Document]) -> Iterator[None]:
+    """What the server refuses, with the lines of what is wrong: in the one document, or in that which pointers name."""
+    from ratchet.sdk.errors import RatchetError
+
+    try:
+        yield
+    except RatchetError as error:
+        if not error.errors:
+            raise
+        match = re.match(r"/documents/(\d+)", error.errors[0].pointer)
+        document = documents[int(match[1])] if match else documents[0]
+        raise document.explain(error, _words(ratchet, document), prefix=match[0] if match else "") from error
+
+
+def _kind(document: Document, known: dict[str, Kind]) -> Kind:
     from ratchet.cli.errors import UsageError
     from ratchet.cli.files import did_you_mean
 
     where = f"{document.file}:{document.line('/kind')}"
     kind = document.data.get("kind")
+    kinds = ", ".join(known)
     if kind is None:
-        raise UsageError(f"{where}: `kind` is missing.", hint=f"Write one of: {', '.join(KINDS)}.")
-    if kind not in KINDS:
+        raise UsageError(f"{where}: `kind` is missing.", hint=f"Write one of: {kinds}.")
+    if kind not in known:
         raise UsageError(
-            f"{where}: there is no kind {kind!r}.{did_you_mean(str(kind), list(KINDS))}",
-            hint=f"Kinds: {', '.join(KINDS)}.",
+            f"{where}: there is no kind {kind!r}.{did_you_mean(str(kind), list(known))}", hint=f"Kinds: {kinds}."
         )
-    return str(kind)
+    return known[kind]
 
 
-def _body(document: Document) -> dict[str, Any]:
-    """What the API takes: the kind is in the address, except for jobs."""
-    if document.data["kind"] in JOB_KINDS:
-        return document.data
-    return {name: value for name, value in document.data.items() if name != "kind"}
-
-
-def _plan(ratchet: Client, kind: str, body: dict[str, Any]) -> None:
-    """Says what will be done; jobs and their parameters are checked by the server."""
-    from ratchet.sdk.errors import NotFound
-
-    name = body.get("name") or ""
-    if kind in JOB_KINDS:
-        plan = ratchet.jobs.plan(body)
-        when = "starts now" if plan.starts_now else "waits for room"
-        takes = f"{output.number(plan.cpus)} CPUs, {output.number(plan.gpus)} GPUs"
-        output.say(f"[green]+[/green] run a [bold]{kind}[/bold] job {name}  [dim]({takes}; {when})[/dim]")
-        if plan.message:
-            output.say(f"    [dim]{plan.message}[/dim]")
-        return
-    if kind == "endpoint":
-        try:
-            current = ratchet.endpoints.get(str(name))
-        except NotFound:
-            output.say(f"[green]+[/green] create endpoint [bold]{name}[/bold]")
-        else:
-            output.say(f"[yellow]~[/yellow] change endpoint [bold]{name}[/bold]")
-            _variant_changes(current.variants, body.get("variants") or [])
-        return
-    output.say(f"[green]+[/green] create {kind} [bold]{name}[/bold]")
-
-
-def _variant_changes(current: Any, wanted: Any) -> None:
-    before = {one.name: f"{one.model}:{one.alias or one.version} {output.percent(one.weight)}" for one in current}
-    after = {
-        one.get(
-            "name"
-        ): f"{one.get('model')}:{one.get('version') or one.get('alias')} {output.percent(one.get('weight', 1))}"
-        for one in wanted
-        if isinstance(one, dict)
-    }
-    for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            output.say(f"    [dim]= {name}  {old}[/dim]")
-        else:
-            output.say(f"    {name}  {old or '[dim]none[/dim]'} → {new or '[dim]none[/dim]'}")
-
-
-def _do(ratchet: Client, kind: str, body: dict[str, Any], *, follow: bool, wait: bool) -> None:
-    from ratchet.cli import abtests, endpoints, monitors, pipelines, train
-
-    if kind in JOB_KINDS:
-        job = ratchet.jobs.submit(body)
-        output.say(f"Submitted [bold]{job.id}[/bold] ({job.kind}).")
-        train.finish(ratchet, job, follow=follow, wait=wait)
-    elif kind == "endpoint":
-        endpoints.finish(ratchet, ratchet.endpoints.apply(body), wait=follow or wait)
-    elif kind == "abtest":
-        abtests.finish(ratchet, ratchet.abtests.create(body), wait=follow or wait)
-    elif kind == "monitor":
-        monitor = ratchet.monitors.create(body)
-        output.emit(monitor, lambda: monitors.show_monitor(monitor))
-    else:
-        pipeline = ratchet.pipelines.create(body)
-        output.emit(pipeline, lambda: pipelines.show_pipeline(pipeline))
-        output.note(f"Run it: ratchet pipelines run {pipeline.name} --follow")
-
-
-def _words(ratchet: Client, kind: str) -> list[str]:
-    """Every field name that a spec of this kind knows: what a misspelt one may have meant."""
+def _words(ratchet: Client, document: Document) -> list[str]:
+    """Every field name that a document of its kind knows: what a misspelt one may have meant."""
     from ratchet.sdk.errors import RatchetError
 
     try:
-        found = _schema(ratchet, kind)
+        found = ratchet.documents.schema(str(document.data["kind"]))
     except RatchetError:
         return []
-    parts = [found, *found.get("$defs", {}).values()]
+    parts = [found, *found.get("definitions", {}).values()]
     return sorted({name for part in parts for name in part.get("properties", {})})
 
 
-def schema(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help=", ".join(KINDS))] = None,
-) -> None:
-    """Print the JSON schema of a spec, for editors and checks; without a kind, that of any job.
+_SIGNS = {
+    "run": "[green]+[/green] run",
+    "create": "[green]+[/green] create",
+    "update": "[yellow]~[/yellow] change",
+    "none": "[dim]=[/dim] keep",
+}
 
-    In an editor with the YAML language server, begin the file with `# yaml-language-server: $schema=train.schema.json`.
-    """
-    from ratchet.cli.context import client
-    from ratchet.cli.errors import UsageError
-    from ratchet.cli.files import did_you_mean
 
-    if kind is not None and kind not in KINDS:
-        raise UsageError(
-            f"There is no kind {kind!r}.{did_you_mean(kind, list(KINDS))}", hint=f"Kinds: {', '.join(KINDS)}."
-        )
-    if kind is None or kind in JOB_KINDS:
-        output.print_json(_job_schema(kind))
+def _show(steps: list[Step], write: Callable[[str], None]) -> None:
+    from rich.markup import escape
+
+    for step in steps:
+        what = f"{_SIGNS.get(step.action, step.action)} {step.kind.kind} [bold]{escape(step.name)}[/bold]"
+        if step.kind.job:
+            from ratchet.cli.train import room
+
+            write(f"{what}  [dim]{escape(room(step.plan))}[/dim]")
+            continue
+        write(what)
+        for one in step.plan.differences:
+            write(f"    {escape(one.field)}  {escape(_brief(one.before))} → {escape(_brief(one.after))}")
+
+
+def _brief(value: Any, limit: int = 60) -> str:
+    import json
+
+    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _do(ratchet: Client, step: Step, done: Callable[[Any], None], *, follow: bool, wait: bool) -> None:
+    """Does it, stays with it as asked, shows it, and tells what became of it; fails when that failed."""
+    from ratchet.cli import train
+    from ratchet.cli.jobs import show_job
+    from ratchet.sdk.jobs import raise_for_status
+
+    if step.kind.job:
+        job = ratchet.jobs.submit(step.document.data)
+        output.say(f"Submitted [bold]{job.id}[/bold] ({job.kind}).")
+        job = train.stay(ratchet, job, follow=follow, wait=wait)
+        done(job)
+        output.show(job, lambda: show_job(job))
+        raise_for_status(job)
         return
-    with client() as ratchet:
-        output.print_json(_schema(ratchet, kind))
+    made = ratchet.documents.apply(step.plan)
+    read, stay, draw = _forms().get(step.kind.kind, (dict, None, lambda found: output.fields(found.items())))
+    thing = read(made)
+    if stay is not None:
+        thing = stay(ratchet, thing, wait=wait)
+    done(thing)
+    output.show(thing, lambda: draw(thing))
 
 
-def _job_schema(kind: str | None) -> dict[str, Any]:
-    from pydantic import TypeAdapter
+Form = tuple[Callable[[Any], Any], Callable[..., Any] | None, Callable[[Any], None]]
 
-    from ratchet_pipelines import spec
 
-    models: dict[str, Any] = {
-        "train": spec.Train,
-        "sweep": spec.Sweep,
-        "evaluate": spec.Evaluate,
-        "drift_check": spec.DriftCheck,
-        "batch_prediction": spec.BatchPrediction,
-        "custom": spec.Custom,
+def _forms() -> dict[str, Form]:
+    """How a thing of each kind is read, waited for and shown."""
+    from ratchet.cli import abtests, endpoints, monitors, pipelines
+    from ratchet.sdk import resources
+
+    return {
+        "endpoint": (resources.Endpoint.model_validate, endpoints.stay, endpoints.show_endpoint),
+        "abtest": (resources.ABTest.model_validate, abtests.stay, abtests.show_abtest),
+        "monitor": (resources.Monitor.model_validate, None, monitors.show_monitor),
+        "pipeline": (resources.Pipeline.model_validate, None, pipelines.show_pipeline),
     }
-    adapter: TypeAdapter[Any] = TypeAdapter(spec.JobSpec if kind is None else models[kind])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **adapter.json_schema()}
-
-
-def _schema(ratchet: Client, kind: str) -> dict[str, Any]:
-    """The schema of one kind: jobs' are in the contract, the others' are the server's own."""
-    return _job_schema(kind) if kind in JOB_KINDS else ratchet.schema(SERVER_SCHEMAS[kind])

@@ -124,11 +124,17 @@ def weights(
         finish(ratchet, ratchet.endpoints.set_weights(endpoint, parse(shares)), wait=wait)
 
 
+def stay(ratchet: Client, endpoint: Endpoint, *, wait: bool) -> Endpoint:
+    """The endpoint once it serves what was asked for, where that is to be waited for."""
+    if not wait:
+        return endpoint
+    return ratchet.endpoints.wait_ready(
+        endpoint.name, on_change=lambda now: output.say(f"[dim]{now.status} {now.message or ''}[/dim]")
+    )
+
+
 def finish(ratchet: Client, endpoint: Endpoint, *, wait: bool) -> None:
-    if wait:
-        endpoint = ratchet.endpoints.wait_ready(
-            endpoint.name, on_change=lambda now: output.say(f"[dim]{now.status} {now.message or ''}[/dim]")
-        )
+    endpoint = stay(ratchet, endpoint, wait=wait)
     output.emit(endpoint, lambda: show_endpoint(endpoint))
     if endpoint.ready:
         output.note(f"Ask it: ratchet endpoints predict {endpoint.name} --input '{{\"column\": 1.5}}'")

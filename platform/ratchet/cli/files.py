@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ratchet.cli.errors import UsageError
-from ratchet.sdk.errors import Invalid
+from ratchet.sdk.errors import Invalid, RatchetError
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -57,17 +57,21 @@ class Document:
             pointer = pointer.rpartition("/")[0]
         return self.lines.get(pointer, 1)
 
-    def explain(self, error: Invalid, words: list[str]) -> UsageError:
-        """The server's refusal, with the line of each field and, for a name that is unknown, what was meant."""
+    def explain(self, error: RatchetError, words: list[str], *, prefix: str = "") -> RatchetError:
+        """The server's refusal, with the line of each field and, for a name that is unknown, what was meant. `prefix`
+        is where the document stands in what was sent."""
         found = []
         for item in error.errors:
             message = item.message
+            if message == error.message:  # of the document as a whole
+                continue
             if "did you mean" not in (message + error.hint).lower() and "no such field" in message.lower():
                 message += did_you_mean(item.pointer.rpartition("/")[2], words)
-            found.append(replace(item, message=f"{message} (line {self.line(item.pointer)})"))
-        return UsageError(
-            f"{self.file}: {error.message}", hint=error.hint, errors=found, status=error.status, code=error.code
-        )
+            pointer = item.pointer.removeprefix(prefix)
+            found.append(replace(item, pointer=pointer, message=f"{message} (line {self.line(pointer)})"))
+        kind = UsageError if isinstance(error, Invalid) else type(error)
+        where = f"{self.file}:{self.line('')}"
+        return kind(f"{where}: {error.message}", hint=error.hint, errors=found, status=error.status, code=error.code)
 
 
 def did_you_mean(word: str, words: list[str]) -> str:

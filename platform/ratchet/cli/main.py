@@ -7,6 +7,7 @@ from ratchet.cli import (
     admin,
     apply,
     completion,
+    documents,
     endpoints,
     jobs,
     log,
@@ -33,6 +34,7 @@ stack.add_to(app)
 train.add_to(app)
 log.add_to(app)
 apply.add_to(app)
+documents.add_to(app)
 
 for _name, _group in (
     ("jobs", jobs.app),

@@ -54,16 +54,27 @@ def styled(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def emit(data: Any, show: Callable[[], None]) -> None:
-    """The result of a command: as JSON with `--json`, as ids or names with `--quiet`, else as `show` shows it."""
+def emit(data: Any, draw: Callable[[], None]) -> None:
+    """The result of a command: as JSON with `--json`, as ids or names with `--quiet`, else as `draw` draws it."""
+    emit_json(data)
+    show(data, draw)
+
+
+def emit_json(data: Any) -> None:
+    """With `--json` alone."""
     if options.json:
         print_json(data)
+
+
+def show(data: Any, draw: Callable[[], None]) -> None:
+    """Without `--json` alone."""
+    if options.json:
         return
     keys = [one.key for one in (data if isinstance(data, list) else [data]) if hasattr(one, "key")]
     if options.quiet and (keys or data == []):
         sys.stdout.writelines(f"{key}\n" for key in keys)
     else:
-        show()
+        draw()
 
 
 def print_json(data: Any) -> None:

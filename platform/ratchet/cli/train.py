@@ -9,6 +9,7 @@ import typer
 from ratchet.cli.app import App
 
 if TYPE_CHECKING:
+    from ratchet.sdk.client import Client
     from ratchet.sdk.resources import Job, Plan
 
 PANEL = "Train"
@@ -186,22 +187,36 @@ def start(spec: dict[str, Any], *, follow: bool, wait: bool, dry_run: bool) -> N
         finish(ratchet, job, follow=follow, wait=wait)
 
 
-def finish(ratchet: Any, job: Job, *, follow: bool, wait: bool) -> None:
+def finish(ratchet: Client, job: Job, *, follow: bool, wait: bool) -> None:
     """Stays with a job as asked, shows it, and fails when it failed."""
     from ratchet.cli import output
     from ratchet.cli.jobs import show_job
     from ratchet.sdk.jobs import raise_for_status
 
-    if follow:
-        from ratchet.cli.follow import follow as follow_job
-
-        job = follow_job(ratchet, job)
-    elif wait:
-        job = ratchet.jobs.wait(job, check=False)
-    else:
-        output.note(f"Watch it: ratchet jobs follow {job.id}")
+    job = stay(ratchet, job, follow=follow, wait=wait)
     output.emit(job, lambda: show_job(job))
     raise_for_status(job)
+
+
+def stay(ratchet: Client, job: Job, *, follow: bool, wait: bool) -> Job:
+    """The job once it has ended, where that was asked for."""
+    from ratchet.cli import output
+    from ratchet.cli.follow import follow as follow_job
+
+    if follow:
+        return follow_job(ratchet, job)
+    if wait:
+        return ratchet.jobs.wait(job, check=False)
+    output.note(f"Watch it: ratchet jobs follow {job.id}")
+    return job
+
+
+def room(plan: Plan) -> str:
+    """What a job takes, and when it can have it."""
+    from ratchet.cli import output
+
+    takes = f"{output.number(plan.cpus)} CPUs, {output.number(plan.gpus)} GPUs"
+    return f"{takes}; {plan.message or ('It starts now.' if plan.starts_now else 'It waits for room.')}"
 
 
 def show_plan(plan: Plan) -> None:

@@ -17,7 +17,7 @@ MAX_OUTCOMES = 10_000
 class NewVariant(BaseModel):
     """One model version behind an endpoint: a fixed one, or the one that an alias points to, wherever that goes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: Name
     model: Name
@@ -37,7 +37,9 @@ Variants = Annotated[list[NewVariant], Field(min_length=1, max_length=MAX_VARIAN
 
 
 class NewEndpoint(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """Model versions served under a name, with their shares of the traffic."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: Name
     variants: Variants

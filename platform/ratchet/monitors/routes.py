@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
 from ratchet.conditional import IfMatchHeader
-from ratchet.db import ReadSession, now
+from ratchet.db import ReadSession, WriteSession, now
 from ratchet.errors import NotFound
 from ratchet.idempotency import IdempotentSession
 from ratchet.monitors import service
@@ -18,6 +18,7 @@ from ratchet.monitors.schemas import (
     MONITOR_FIELDS,
     AlertView,
     CheckView,
+    MonitorSettings,
     MonitorView,
     NewMonitor,
 )
@@ -53,6 +54,21 @@ def list_monitors(project: str, principal: Reader, session: ReadSession, page: M
 @router.get("/monitors/{monitor}")
 def get_monitor(project: str, monitor: str, principal: Reader, session: ReadSession) -> MonitorView:
     return service.view(session, service.get(session, project, monitor))
+
+
+@router.put("/monitors/{monitor}")
+def replace_monitor(
+    project: str,
+    monitor: str,
+    body: MonitorSettings,
+    principal: Writer,
+    session: WriteSession,
+    if_match: IfMatchHeader,
+) -> MonitorView:
+    """All settings anew; what is left out is as it is by default."""
+    row = service.get(session, project, monitor)
+    if_match.check(session, row, lambda: service.view(session, row))
+    return service.view(session, service.replace(session, row, body, actor=principal.actor))
 
 
 @router.post("/monitors/{monitor}:check", status_code=202)

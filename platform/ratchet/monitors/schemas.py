@@ -12,10 +12,11 @@ from ratchet.monitors.tables import Alert, Check, Monitor
 from ratchet_pipelines.spec import Name
 
 
-class NewMonitor(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class MonitorSettings(BaseModel):
+    """What is watched, how often, and what an alert starts."""
 
-    name: Name
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
     endpoint: Name
     schedule: str = Field(default="0 * * * *", max_length=100)
     """Cron, in UTC."""
@@ -32,6 +33,12 @@ class NewMonitor(BaseModel):
     @classmethod
     def _is_cron(cls, schedule: str) -> str:
         return cron(schedule)
+
+
+class NewMonitor(MonitorSettings):
+    """Watch an endpoint for drift of what it is asked."""
+
+    name: Name
 
 
 class CheckView(BaseModel):

@@ -10,7 +10,7 @@ from ratchet.cron import next_tick
 from ratchet.db import new_id, now
 from ratchet.endpoints import service as endpoints
 from ratchet.errors import Conflict, NotFound
-from ratchet.monitors.schemas import AlertView, CheckView, MonitorView, NewMonitor
+from ratchet.monitors.schemas import AlertView, CheckView, MonitorSettings, MonitorView, NewMonitor
 from ratchet.monitors.status import CHECK_MOVES, CheckStatus, MonitorStatus, Verdict
 from ratchet.monitors.tables import Alert, Check, Monitor
 from ratchet.pipelines import service as pipelines
@@ -19,9 +19,7 @@ from ratchet.pipelines import service as pipelines
 def create(session: Session, *, project: str, new: NewMonitor, actor: str) -> Monitor:
     if session.scalar(select(Monitor.id).where(Monitor.project == project, Monitor.name == new.name)) is not None:
         raise Conflict(f"There is a monitor {new.name!r} already.")
-    endpoints.get(session, project, new.endpoint)
-    if new.pipeline is not None:
-        pipelines.get(session, project, new.pipeline)
+    _refers_to_what_is_there(session, project, new)
     monitor = Monitor(
         id=new_id("mon"),
         project=project,
@@ -34,6 +32,35 @@ def create(session: Session, *, project: str, new: NewMonitor, actor: str) -> Mo
     session.flush()
     _emit(session, monitor, actor, "monitor.created")
     return monitor
+
+
+def replace(session: Session, monitor: Monitor, settings: MonitorSettings, *, actor: str) -> Monitor:
+    """All settings anew. A check that is under way keeps those it began with."""
+    _refers_to_what_is_there(session, monitor.project, settings)
+    after = settings.model_dump()
+    before = {name: getattr(monitor, name) for name in after}
+    if before == after:
+        return monitor
+    for name, value in after.items():
+        setattr(monitor, name, value)
+    if monitor.status == MonitorStatus.ACTIVE and before["schedule"] != after["schedule"]:
+        monitor.next_check_at = monitor.due_at = next_tick(monitor.schedule, now(session))
+    events.emit(
+        session,
+        project=monitor.project,
+        actor=actor,
+        action="monitor.changed",
+        target=("monitor", monitor.id),
+        before=before,
+        after=after,
+    )
+    return monitor
+
+
+def _refers_to_what_is_there(session: Session, project: str, settings: MonitorSettings) -> None:
+    endpoints.get(session, project, settings.endpoint)
+    if settings.pipeline is not None:
+        pipelines.get(session, project, settings.pipeline)
 
 
 def set_status(session: Session, monitor: Monitor, status: MonitorStatus, *, actor: str) -> None:

@@ -7,11 +7,18 @@ from sqlalchemy import select
 
 from ratchet.auth import Reader, Writer
 from ratchet.conditional import IfMatchHeader
-from ratchet.db import ReadSession
+from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
 from ratchet.pipelines import service
-from ratchet.pipelines.schemas import PIPELINE_FIELDS, RUN_FIELDS, NewPipeline, PipelineRunView, PipelineView
+from ratchet.pipelines.schemas import (
+    PIPELINE_FIELDS,
+    RUN_FIELDS,
+    NewPipeline,
+    PipelineRunView,
+    PipelineSettings,
+    PipelineView,
+)
 from ratchet.pipelines.tables import Pipeline, PipelineRun
 from ratchet.routing import Router
 
@@ -41,6 +48,21 @@ def list_pipelines(project: str, principal: Reader, session: ReadSession, page: 
 @router.get("/pipelines/{pipeline}")
 def get_pipeline(project: str, pipeline: str, principal: Reader, session: ReadSession) -> PipelineView:
     return service.view(session, service.get(session, project, pipeline))
+
+
+@router.put("/pipelines/{pipeline}")
+def replace_pipeline(
+    project: str,
+    pipeline: str,
+    body: PipelineSettings,
+    principal: Writer,
+    session: WriteSession,
+    if_match: IfMatchHeader,
+) -> PipelineView:
+    """All settings anew; what is left out is as it is by default. A run that is under way keeps those it began with."""
+    row = service.get(session, project, pipeline)
+    if_match.check(session, row, lambda: service.view(session, row))
+    return service.view(session, service.replace(session, row, body, actor=principal.actor))
 
 
 @router.post("/pipelines/{pipeline}:run", status_code=202)

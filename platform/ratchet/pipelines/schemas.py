@@ -18,7 +18,7 @@ from ratchet_pipelines.spec import Name, Sweep, Train
 class PipelineSpec(BaseModel):
     """What is trained, what it must show, and where it is then tried."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     train: Annotated[Train | Sweep, Field(discriminator="kind")]
     gate: Gate
@@ -40,8 +40,9 @@ class PipelineSpec(BaseModel):
         return self.train.model
 
 
-class NewPipeline(PipelineSpec):
-    name: Name
+class PipelineSettings(PipelineSpec):
+    """All of a pipeline but its name."""
+
     schedule: str | None = Field(default=None, max_length=100)
     """Cron, in UTC: when to retrain whether or not anything drifted."""
 
@@ -49,6 +50,12 @@ class NewPipeline(PipelineSpec):
     @classmethod
     def _is_cron(cls, schedule: str | None) -> str | None:
         return None if schedule is None else cron(schedule)
+
+
+class NewPipeline(PipelineSettings):
+    """Train, gate, register, deploy, compare and promote, whenever it is run."""
+
+    name: Name
 
 
 class Reference(BaseModel):

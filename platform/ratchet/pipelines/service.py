@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,6 +18,7 @@ from ratchet.jobs.tables import Job
 from ratchet.pipelines.schemas import (
     NewPipeline,
     PipelineRunView,
+    PipelineSettings,
     PipelineSpec,
     PipelineView,
     Reference,
@@ -35,7 +38,7 @@ def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> P
         id=new_id("pip"),
         project=project,
         name=new.name,
-        spec=new.model_dump(mode="json", exclude={"name", "schedule"}),
+        spec=_spec(new),
         schedule=new.schedule,
         created_by=actor,
     )
@@ -45,6 +48,34 @@ def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> P
     session.flush()
     events.emit(session, project=project, actor=actor, action="pipeline.created", target=("pipeline", pipeline.id))
     return pipeline
+
+
+def replace(session: Session, pipeline: Pipeline, settings: PipelineSettings, *, actor: str) -> Pipeline:
+    """All settings anew. A run that is under way keeps those it began with."""
+    endpoints.get(session, pipeline.project, settings.endpoint)
+    jobs.validate(session, settings.train)
+    before = {"spec": pipeline.spec, "schedule": pipeline.schedule}
+    after = {"spec": _spec(settings), "schedule": settings.schedule}
+    if before == after:
+        return pipeline
+    pipeline.spec, pipeline.schedule = _spec(settings), settings.schedule
+    if before["schedule"] != after["schedule"]:
+        tick = None if settings.schedule is None else next_tick(settings.schedule, now(session))
+        pipeline.next_run_at = pipeline.due_at = tick
+    events.emit(
+        session,
+        project=pipeline.project,
+        actor=actor,
+        action="pipeline.changed",
+        target=("pipeline", pipeline.id),
+        before=before,
+        after=after,
+    )
+    return pipeline
+
+
+def _spec(settings: PipelineSettings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude={"name", "schedule"})
 
 
 def start(session: Session, pipeline: Pipeline, *, trigger_kind: str, trigger_ref: str, actor: str) -> PipelineRun:

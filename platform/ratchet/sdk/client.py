@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx2
 
 from ratchet.sdk.admin import Events, Projects, Tokens
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.config import Connection, resolve
+from ratchet.sdk.documents import Documents
 from ratchet.sdk.endpoints import Endpoints
-from ratchet.sdk.errors import NotFound
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.modes import Async, Mode, Sync, operation
@@ -34,6 +34,7 @@ class Api(Scope[Mode]):
         self.abtests: ABTests[Mode] = self._part(ABTests)
         self.monitors: Monitors[Mode] = self._part(Monitors)
         self.pipelines: Pipelines[Mode] = self._part(Pipelines)
+        self.documents: Documents[Mode] = self._part(Documents)
         self.projects: Projects[Mode] = self._part(Projects)
         self.tokens: Tokens[Mode] = self._part(Tokens)
         self.events: Events[Mode] = self._part(Events)
@@ -56,14 +57,6 @@ class Api(Scope[Mode]):
     async def recipes(self) -> list[Recipe]:
         """What can be trained, with the JSON schema of each one's parameters."""
         return [Recipe.model_validate(item) for item in await self._transport.json("GET", self._global("recipes"))]
-
-    @operation
-    async def schema(self, name: str) -> dict[str, Any]:
-        """The JSON schema of one of the API's bodies, such as `NewEndpoint`, with what it refers to under `$defs`."""
-        schemas: dict[str, Any] = (await self._transport.json("GET", "/openapi.json"))["components"]["schemas"]
-        if name not in schemas:
-            raise NotFound(f"This server has no schema {name!r}.")
-        return bundle(name, schemas)
 
     @operation
     async def close(self) -> None:
@@ -127,26 +120,3 @@ class AsyncClient(Api[Async]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def bundle(name: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    """One schema of an OpenAPI document on its own: its references point into `$defs`, which holds what it needs."""
-    needed: dict[str, Any] = {}
-
-    def localised(part: Any) -> Any:
-        if isinstance(part, list):
-            return [localised(item) for item in part]
-        if not isinstance(part, dict):
-            return part
-        found = {key: localised(value) for key, value in part.items()}
-        reference = part.get("$ref")
-        if isinstance(reference, str):
-            target = reference.rpartition("/")[2]
-            found["$ref"] = f"#/$defs/{target}"
-            if target not in needed:
-                needed[target] = {}
-                needed[target] = localised(schemas[target])
-        return found
-
-    root = localised(schemas[name])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, **({"$defs": needed} if needed else {})}

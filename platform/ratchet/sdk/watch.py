@@ -49,6 +49,11 @@ class Monitors(Collection[Mode, Monitor]):
         return await self._post(Monitor, self._address("monitors"), body_of(spec))
 
     @operation
+    async def update(self, monitor: str | Monitor, spec: Mapping[str, Any]) -> Monitor:
+        """All settings anew, but for the name; what is left out is as it is by default."""
+        return await self._put(Monitor, self._address("monitors", name_of(monitor)), body_of(spec))
+
+    @operation
     async def check(self, monitor: str | Monitor) -> Check:
         """Checks now; the next scheduled check is unchanged."""
         return await self._post(Check, self._address("monitors", f"{name_of(monitor)}:check"), repeatable=False)
@@ -107,6 +112,11 @@ class Pipelines(Collection[Mode, Pipeline]):
     @operation
     async def create(self, spec: Mapping[str, Any]) -> Pipeline:
         return await self._post(Pipeline, self._address("pipelines"), body_of(spec))
+
+    @operation
+    async def update(self, pipeline: str | Pipeline, spec: Mapping[str, Any]) -> Pipeline:
+        """All settings anew, but for the name; what is left out is as it is by default."""
+        return await self._put(Pipeline, self._address("pipelines", name_of(pipeline)), body_of(spec))
 
     @operation
     async def run(self, pipeline: str | Pipeline) -> PipelineRun:

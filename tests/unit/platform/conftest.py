@@ -51,6 +51,7 @@ def known(api: Any) -> dict[str, str]:
         "monitor": "drift",
         "check": check,
         "pipeline": "retrain",
+        "kind": "train",
         "run": made("/pipelines/retrain:run")["id"],
         "token_id": made("/tokens", name="mine", scope="read")["id"],
         "account_id": made("/service-accounts", name="shop")["id"],

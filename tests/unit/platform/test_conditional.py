@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 DATA = {"uri": "sklearn://breast_cancer"}
+TRAIN = {"kind": "train", "data": DATA, "model": "cancer"}
+GATE = {"metric": "accuracy", "data": DATA}
 CHANGES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("PUT", "endpoints/cancer", "endpoints/cancer", {"variants": [{"name": "a", "model": "cancer", "version": 1}]}),
     ("DELETE", "endpoints/cancer", "endpoints/cancer", {}),
     ("POST", "jobs/{job_id}", "jobs/{job_id}:cancel", {}),
     ("POST", "abtests/first", "abtests/first:stop", {}),
+    ("PUT", "monitors/drift", "monitors/drift", {"endpoint": "cancer", "alpha": 0.1}),
+    ("PUT", "pipelines/retrain", "pipelines/retrain", {"train": TRAIN, "gate": GATE, "endpoint": "cancer"}),
     ("POST", "monitors/drift", "monitors/drift:check", {}),
     ("POST", "monitors/drift", "monitors/drift:pause", {}),
     ("POST", "monitors/drift", "monitors/drift:resume", {}),

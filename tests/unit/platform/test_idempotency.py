@@ -24,7 +24,12 @@ from ratchet.settings import Settings
 JOBS = "/api/v1/projects/default/jobs"
 TOKENS = "/api/v1/projects/default/tokens"
 TRAIN: dict[str, Any] = {"kind": "train", "data": {"uri": "sklearn://iris"}}
-MAKES_NOTHING = {"/api/v1/session", "/api/v1/projects/{project}/jobs:plan", "/api/v1/projects/{project}/bundles"}
+MAKES_NOTHING = {
+    "/api/v1/session",
+    "/api/v1/projects/{project}/jobs:plan",
+    "/api/v1/projects/{project}/documents:plan",
+    "/api/v1/projects/{project}/bundles",
+}
 """A bundle is known by its digest."""
 
 

@@ -356,6 +356,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/documents:plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan Documents
+         * @description What applying documents would create or change, after all the checks of doing it; nothing is kept.
+         *
+         *     They are of the kinds that `/schemas` lists; a job is planned by `jobs:plan`.
+         */
+        post: operations["plan_documents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/endpoints": {
         parameters: {
             query?: never;
@@ -911,7 +933,11 @@ export interface paths {
         };
         /** Get Monitor */
         get: operations["get_monitor"];
-        put?: never;
+        /**
+         * Replace Monitor
+         * @description All settings anew; what is left out is as it is by default.
+         */
+        put: operations["replace_monitor"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1085,7 +1111,11 @@ export interface paths {
         };
         /** Get Pipeline */
         get: operations["get_pipeline"];
-        put?: never;
+        /**
+         * Replace Pipeline
+         * @description All settings anew; what is left out is as it is by default. A run that is under way keeps those it began with.
+         */
+        put: operations["replace_pipeline"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1303,6 +1333,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/schemas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Schemas
+         * @description The kinds of documents that there are.
+         */
+        get: operations["list_schemas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/schemas/{kind}.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Schema
+         * @description The JSON schema (draft 07) of a kind of document; of `any`, of a file that may hold every kind.
+         */
+        get: operations["get_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1314,11 +1384,13 @@ export interface components {
         ABTestSettings: {
             /**
              * Alpha
+             * @description The chance that the interval is ever wrong, at any look.
              * @default 0.05
              */
             alpha: number;
             /**
              * Max Units
+             * @description Outcomes of both arms at which the test ends without a verdict.
              * @default 20000
              */
             max_units: number;
@@ -1330,11 +1402,13 @@ export interface components {
             metric: components["schemas"]["Metric"];
             /**
              * Min Effect
+             * @description The improvement above which treatment is promoted; below 0, how much worse is accepted (non-inferiority).
              * @default 0
              */
             min_effect: number;
             /**
              * Min Units
+             * @description Outcomes of each arm before anything is concluded.
              * @default 100
              */
             min_units: number;
@@ -1400,6 +1474,11 @@ export interface components {
          * @enum {string}
          */
         AccountKind: "user" | "service_account";
+        /**
+         * Action
+         * @enum {string}
+         */
+        Action: "create" | "update" | "none";
         /** AlertView */
         AlertView: {
             /** Check */
@@ -1832,6 +1911,49 @@ export interface components {
              * @default 0.2
              */
             validation_fraction: number;
+        };
+        /** Difference */
+        Difference: {
+            /** After */
+            after: unknown;
+            /** Before */
+            before: unknown;
+            /** Field */
+            field: string;
+        };
+        /**
+         * Document
+         * @description What should be: its `kind`, and beside it what a document of that kind says.
+         */
+        Document: {
+            /** Kind */
+            kind: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * DocumentPlan
+         * @description What applying a document would do.
+         */
+        DocumentPlan: {
+            action: components["schemas"]["Action"];
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            request: components["schemas"]["RequestView"] | null;
+        };
+        /** DocumentPlans */
+        DocumentPlans: {
+            /** Items */
+            items: components["schemas"]["DocumentPlan"][];
+        };
+        /** Documents */
+        Documents: {
+            /** Documents */
+            documents: components["schemas"]["Document"][];
         };
         /**
          * DriftCheck
@@ -2313,6 +2435,20 @@ export interface components {
             updated_at: string;
         };
         /**
+         * KindView
+         * @description A kind of document.
+         */
+        KindView: {
+            /** Job */
+            job: boolean;
+            /** Kind */
+            kind: string;
+            /** Schema Url */
+            schema_url: string;
+            /** Summary */
+            summary: string;
+        };
+        /**
          * LogEntryView
          * @description A line, or a whole traceback.
          */
@@ -2409,10 +2545,15 @@ export interface components {
          * @description What one unit contributes, from its prediction and its outcome.
          */
         Metric: {
-            /** Greater Is Better */
+            /**
+             * Greater Is Better
+             * @description By default true, except for the errors.
+             */
             greater_is_better?: boolean | null;
             /**
              * Kind
+             * @description `accuracy`: 1 when the prediction equals the outcome, else 0. `mean_outcome`: the outcome itself, a number.
+             *     `absolute_error`, `squared_error`: of a numeric prediction.
              * @default accuracy
              * @enum {string}
              */
@@ -2495,6 +2636,47 @@ export interface components {
             /** Versions */
             versions: components["schemas"]["VersionView"][];
         };
+        /**
+         * MonitorSettings
+         * @description What is watched, how often, and what an alert starts.
+         */
+        MonitorSettings: {
+            /**
+             * Alpha
+             * @description The chance that a check without drift raises an alert: of the whole check, over all columns.
+             * @default 0.01
+             */
+            alpha: number;
+            /** Endpoint */
+            endpoint: string;
+            /**
+             * Max Rows
+             * @default 5000
+             */
+            max_rows: number;
+            /**
+             * Min Rows
+             * @default 100
+             */
+            min_rows: number;
+            /**
+             * Pipeline
+             * @description The pipeline that an alert starts.
+             */
+            pipeline?: string | null;
+            /**
+             * Schedule
+             * @description Cron, in UTC.
+             * @default 0 * * * *
+             */
+            schedule: string;
+            /**
+             * Window S
+             * @description Seconds before each check whose requests it looks at.
+             * @default 3600
+             */
+            window_s: number;
+        };
         /** MonitorView */
         MonitorView: {
             /** Alpha */
@@ -2530,10 +2712,14 @@ export interface components {
             /** Window S */
             window_s: number;
         };
-        /** NewABTest */
+        /**
+         * NewABTest
+         * @description Two variants of an endpoint, compared on live traffic.
+         */
         NewABTest: {
             /**
              * Alpha
+             * @description The chance that the interval is ever wrong, at any look.
              * @default 0.05
              */
             alpha: number;
@@ -2543,6 +2729,7 @@ export interface components {
             endpoint: string;
             /**
              * Max Units
+             * @description Outcomes of both arms at which the test ends without a verdict.
              * @default 20000
              */
             max_units: number;
@@ -2554,11 +2741,13 @@ export interface components {
             metric: components["schemas"]["Metric"];
             /**
              * Min Effect
+             * @description The improvement above which treatment is promoted; below 0, how much worse is accepted (non-inferiority).
              * @default 0
              */
             min_effect: number;
             /**
              * Min Units
+             * @description Outcomes of each arm before anything is concluded.
              * @default 100
              */
             min_units: number;
@@ -2578,10 +2767,14 @@ export interface components {
             /** Version */
             version: number;
         };
-        /** NewEndpoint */
+        /**
+         * NewEndpoint
+         * @description Model versions served under a name, with their shares of the traffic.
+         */
         NewEndpoint: {
             /**
              * Cpus Per Replica
+             * @description CPUs that Ray keeps for each replica: 0 lets them share what there is, as suits small models.
              * @default 0
              */
             cpus_per_replica: number;
@@ -2601,10 +2794,14 @@ export interface components {
             /** User */
             user: string;
         };
-        /** NewMonitor */
+        /**
+         * NewMonitor
+         * @description Watch an endpoint for drift of what it is asked.
+         */
         NewMonitor: {
             /**
              * Alpha
+             * @description The chance that a check without drift raises an alert: of the whole check, over all columns.
              * @default 0.01
              */
             alpha: number;
@@ -2622,15 +2819,20 @@ export interface components {
             min_rows: number;
             /** Name */
             name: string;
-            /** Pipeline */
+            /**
+             * Pipeline
+             * @description The pipeline that an alert starts.
+             */
             pipeline?: string | null;
             /**
              * Schedule
+             * @description Cron, in UTC.
              * @default 0 * * * *
              */
             schedule: string;
             /**
              * Window S
+             * @description Seconds before each check whose requests it looks at.
              * @default 3600
              */
             window_s: number;
@@ -2650,7 +2852,10 @@ export interface components {
             /** Value */
             value: boolean | number | string;
         };
-        /** NewPipeline */
+        /**
+         * NewPipeline
+         * @description Train, gate, register, deploy, compare and promote, whenever it is run.
+         */
         NewPipeline: {
             /**
              * @default {
@@ -2667,6 +2872,7 @@ export interface components {
             abtest: components["schemas"]["ABTestSettings"];
             /**
              * Challenger Weight
+             * @description The challenger's share of the traffic while it is compared.
              * @default 0.5
              */
             challenger_weight: number;
@@ -2675,7 +2881,10 @@ export interface components {
             gate: components["schemas"]["Gate"];
             /** Name */
             name: string;
-            /** Schedule */
+            /**
+             * Schedule
+             * @description Cron, in UTC: when to retrain whether or not anything drifted.
+             */
             schedule?: string | null;
             /** Train */
             train: components["schemas"]["Train"] | components["schemas"]["Sweep"];
@@ -2769,6 +2978,7 @@ export interface components {
             version?: number | null;
             /**
              * Weight
+             * @description Its share of the callers; the weights of an endpoint sum to 1.
              * @default 1
              */
             weight: number;
@@ -2993,6 +3203,41 @@ export interface components {
             trigger: components["schemas"]["Trigger"];
         };
         /**
+         * PipelineSettings
+         * @description All of a pipeline but its name.
+         */
+        PipelineSettings: {
+            /**
+             * @default {
+             *       "alpha": 0.05,
+             *       "max_units": 20000,
+             *       "metric": {
+             *         "kind": "accuracy"
+             *       },
+             *       "min_effect": 0,
+             *       "min_units": 100,
+             *       "on_win": "promote"
+             *     }
+             */
+            abtest: components["schemas"]["ABTestSettings"];
+            /**
+             * Challenger Weight
+             * @description The challenger's share of the traffic while it is compared.
+             * @default 0.5
+             */
+            challenger_weight: number;
+            /** Endpoint */
+            endpoint: string;
+            gate: components["schemas"]["Gate"];
+            /**
+             * Schedule
+             * @description Cron, in UTC: when to retrain whether or not anything drifted.
+             */
+            schedule?: string | null;
+            /** Train */
+            train: components["schemas"]["Train"] | components["schemas"]["Sweep"];
+        };
+        /**
          * PipelineSpec
          * @description What is trained, what it must show, and where it is then tried.
          */
@@ -3012,6 +3257,7 @@ export interface components {
             abtest: components["schemas"]["ABTestSettings"];
             /**
              * Challenger Weight
+             * @description The challenger's share of the traffic while it is compared.
              * @default 0.5
              */
             challenger_weight: number;
@@ -3200,6 +3446,20 @@ export interface components {
             id: string;
             /** Kind */
             kind: string;
+        };
+        /** RequestView */
+        RequestView: {
+            /** Body */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "POST" | "PUT";
+            /** Path */
+            path: string;
         };
         /**
          * Resources
@@ -4494,6 +4754,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_documents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Documents"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentPlans"];
+                };
             };
             /** @description Any error, as problem details (RFC 9457). */
             default: {
@@ -5857,6 +6152,45 @@ export interface operations {
             };
         };
     };
+    replace_monitor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                monitor: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MonitorSettings"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_alerts: {
         parameters: {
             query?: {
@@ -6250,6 +6584,45 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_pipeline: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PipelineSettings"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -6802,6 +7175,68 @@ export interface operations {
                 content: {
                     "application/json": {
                         [key: string]: string;
+                    };
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_schemas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindView"][];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
                     };
                 };
             };

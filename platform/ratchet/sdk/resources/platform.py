@@ -67,6 +67,46 @@ class Recipe(Resource):
     params_schema: dict[str, Any] = Field(default_factory=dict)
 
 
+class Kind(Resource):
+    """A kind of file that `ratchet apply` takes."""
+
+    identity = "kind"
+
+    kind: str
+    job: bool = False
+    """Whether it is a job: run anew each time it is applied."""
+    summary: str = ""
+    schema_url: str = ""
+    """Where its JSON schema is, from the root of the API's address."""
+
+
+class Difference(Resource):
+    field: str = ""
+    """Such as `variants.a.weight`."""
+    before: Any = None
+    after: Any = None
+
+
+class Request(Resource):
+    method: str
+    path: str
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+class DocumentPlan(Resource):
+    """What applying a document would do."""
+
+    identity = "name"
+
+    kind: str
+    name: str = ""
+    action: str = ""
+    """create | update | none"""
+    differences: list[Difference] = Field(default_factory=list)
+    request: Request | None = None
+    """The request that does it; None when there is nothing to do."""
+
+
 class Target(Resource):
     kind: str = ""
     id: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ params:
 """
 
 
+@pytest.fixture(autouse=True)
+def kinds(api: Any) -> None:
+    jobs = {"train": True, "endpoint": False, "monitor": False}
+    api.will("GET", "/schemas", [{"kind": kind, "job": job} for kind, job in jobs.items()])
+    api.will("GET", "/schemas/train.json", {"properties": {"resources": {}}})
+
+
 def write(tmp_path: Path, text: str) -> str:
     path = tmp_path / "spec.yaml"
     path.write_text(text)
@@ -32,7 +40,7 @@ def test_a_job_is_planned_and_then_submitted(ratchet: Any, api: Any, tmp_path: P
     api.will("POST", "/jobs", JOB, 202)
     result = ratchet("apply", "-f", write(tmp_path, TRAIN))
     assert result.exit_code == 0, result.output
-    assert [path for _, path, _ in api.sent] == ["/jobs:plan", "/jobs"]
+    assert [path for _, path, _ in api.sent] == ["/schemas", "/jobs:plan", "/jobs"]
     assert api.body("POST", "/jobs")["params"] == {"epocs": 20, "learning_rate": 0.003}
     assert "2 CPUs" in result.stderr
 
@@ -40,7 +48,7 @@ def test_a_job_is_planned_and_then_submitted(ratchet: Any, api: Any, tmp_path: P
 def test_a_dry_run_starts_nothing(ratchet: Any, api: Any, tmp_path: Path) -> None:
     api.will("POST", "/jobs:plan", {"kind": "train"})
     assert ratchet("apply", "-f", write(tmp_path, TRAIN), "--dry-run").exit_code == 0
-    assert [path for _, path, _ in api.sent] == ["/jobs:plan"]
+    assert [path for _, path, _ in api.sent] == ["/schemas", "/jobs:plan"]
 
 
 def test_a_refusal_has_the_line_of_each_field(ratchet: Any, api: Any, tmp_path: Path) -> None:
@@ -58,35 +66,105 @@ def test_a_field_that_is_unknown_gets_a_suggestion(ratchet: Any, api: Any, tmp_p
     assert "There is no such field. Did you mean 'resources'? (line 7)" in result.stderr
 
 
-def test_a_misspelt_kind_is_recognised_and_nothing_is_sent(ratchet: Any, api: Any, tmp_path: Path) -> None:
-    result = ratchet("apply", "-f", write(tmp_path, "name: x\nkind: endpont\n"))
+def test_a_misspelt_kind_is_recognised_and_nothing_is_planned(ratchet: Any, api: Any, tmp_path: Path) -> None:
+    result = ratchet("apply", "-f", write(tmp_path, TRAIN + "---\nname: x\nkind: endpont\n"))
     assert result.exit_code == 2
-    assert "spec.yaml:2: there is no kind 'endpont'. Did you mean 'endpoint'?" in result.stderr
-    assert api.sent == []
+    assert "spec.yaml:9: there is no kind 'endpont'. Did you mean 'endpoint'?" in result.stderr
+    assert [path for _, path, _ in api.sent] == ["/schemas"]
 
 
-def test_an_endpoint_that_exists_is_changed(ratchet: Any, api: Any, tmp_path: Path) -> None:
-    text = "kind: endpoint\nname: e\nvariants:\n  - {name: a, model: bc, version: 2, weight: 1}\n"
-    old = {"name": "a", "model": "bc", "version": 1, "weight": 1}
-    api.will("GET", "/endpoints/e", {"name": "e", "variants": [old]})
-    api.will("POST", "/endpoints", {"detail": "There is an endpoint 'e' already."}, 409)
+ENDPOINT = "kind: endpoint\nname: e\nvariants:\n  - {name: a, model: bc, version: 2, weight: 1}\n"
+MONITOR = "kind: monitor\nname: m\nendpoint: e\n"
+
+
+def planned(kind: str, name: str, action: str, *differences: dict[str, Any]) -> dict[str, Any]:
+    method, path = ("PUT", f"/{kind}s/{name}") if action == "update" else ("POST", f"/{kind}s")
+    request = {"method": method, "path": f"/api/v1/projects/default{path}", "body": {"name": name}}
+    plan = {"kind": kind, "name": name, "action": action, "differences": list(differences)}
+    return {**plan, "request": None if action == "none" else request}
+
+
+def test_what_would_change_is_shown_before_it_is_done(ratchet: Any, api: Any, tmp_path: Path) -> None:
+    change = {"field": "variants.a.version", "before": 1, "after": 2}
+    api.will("POST", "/documents:plan", {"items": [planned("endpoint", "e", "update", change)]})
     api.will("PUT", "/endpoints/e", {"name": "e", "status": "updating"}, 202)
-    result = ratchet("apply", "-f", write(tmp_path, text))
+    file = write(tmp_path, ENDPOINT)
+    dry = ratchet("apply", "-f", file, "--dry-run")
+    assert "~ change endpoint e\n    variants.a.version  1 → 2\n" in dry.stdout
+    assert [path for _, path, _ in api.sent] == ["/schemas", "/documents:plan"]
+    result = ratchet("apply", "-f", file)
     assert result.exit_code == 0, result.output
-    assert "a  bc:1 100 % → bc:2 100 %" in result.stderr
-    assert api.body("PUT", "/endpoints/e") == {"variants": [{"name": "a", "model": "bc", "version": 2, "weight": 1}]}
+    assert "variants.a.version  1 → 2" in result.stderr
+    assert api.body("PUT", "/endpoints/e") == {"name": "e"}
 
 
-def test_several_documents_are_done_in_order(ratchet: Any, api: Any) -> None:
+def test_what_is_as_it_should_be_is_left_alone(ratchet: Any, api: Any, tmp_path: Path) -> None:
+    api.will("POST", "/documents:plan", {"items": [planned("endpoint", "e", "none")]})
+    result = ratchet("apply", "-f", write(tmp_path, ENDPOINT), "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert [path for _, path, _ in api.sent] == ["/schemas", "/documents:plan"]
+
+
+def test_several_documents_are_planned_together_and_done_in_order(ratchet: Any, api: Any) -> None:
+    api.will(
+        "POST", "/documents:plan", {"items": [planned("endpoint", "e", "create"), planned("monitor", "m", "create")]}
+    )
+    api.will("POST", "/jobs:plan", {"kind": "train"})
+    api.will("POST", "/endpoints", {"name": "e"}, 202)
+    api.will("POST", "/jobs", JOB, 202)
     api.will("POST", "/monitors", {"name": "m"}, 201)
-    api.will("POST", "/abtests", {"id": "ab-1", "name": "t"}, 201)
-    text = "kind: monitor\nname: m\nendpoint: e\n---\nkind: abtest\nname: t\nendpoint: e\n"
-    result = ratchet("apply", "-f", "-", "--yes", input=text)
+    result = ratchet("apply", "-f", "-", "--yes", "--json", input=f"{ENDPOINT}---\n{TRAIN}---\n{MONITOR}")
     assert result.exit_code == 0, result.output
-    assert [(path, body) for _, path, body in api.sent] == [
-        ("/monitors", {"name": "m", "endpoint": "e"}),
-        ("/abtests", {"name": "t", "endpoint": "e"}),
-    ]
+    assert len(api.body("POST", "/documents:plan")["documents"]) == 2
+    assert [path for _, path, _ in api.sent][-3:] == ["/endpoints", "/jobs", "/monitors"]
+    assert [one.get("id") or one["name"] for one in json.loads(result.stdout)] == ["e", "job-1", "m"]
+
+
+def test_the_first_that_fails_ends_it_with_its_status(ratchet: Any, api: Any) -> None:
+    failed = {**JOB, "status": "failed", "message": "no data"}
+    api.will("POST", "/documents:plan", {"items": [planned("monitor", "m", "create")]})
+    api.will("POST", "/jobs:plan", {"kind": "train"})
+    api.will("POST", "/jobs", JOB, 202)
+    api.will("GET", "/jobs/job-1", failed)
+    result = ratchet("apply", "-f", "-", "-y", "--wait", "--json", input=f"{TRAIN}---\n{MONITOR}")
+    assert result.exit_code == 7
+    assert [one["id"] for one in json.loads(result.stdout)] == ["job-1"]
+    assert ("POST", "/monitors") not in [(method, path) for method, path, _ in api.sent]
+
+
+def test_a_refusal_of_the_second_document_has_its_line(ratchet: Any, api: Any) -> None:
+    wrong = {"pointer": "/documents/1/alpa", "message": "There is no such field."}
+    api.will("POST", "/documents:plan", {"detail": "1 field is wrong.", "errors": [wrong]}, 422)
+    schema = {"properties": {"alpha": {}}, "definitions": {}}
+    api.will("GET", "/schemas/monitor.json", schema)
+    result = ratchet("apply", "-f", "-", "-y", input=f"{ENDPOINT}---\n{MONITOR}alpa: 1\n")
+    assert result.exit_code == 2
+    assert "stdin:6: 1 field is wrong." in result.stderr
+    assert "alpa: There is no such field. Did you mean 'alpha'? (line 9)" in result.stderr
+
+
+def test_a_conflict_has_the_line_of_its_document(ratchet: Any, api: Any) -> None:
+    whole = {"pointer": "/documents/1", "message": "It runs."}
+    api.will("POST", "/documents:plan", {"detail": "It runs.", "errors": [whole]}, 409)
+    result = ratchet("apply", "-f", "-", "-y", input=f"{ENDPOINT}---\n{MONITOR}")
+    assert result.exit_code == 5
+    assert result.stderr == "Error: stdin:6: It runs.\n"
+
+
+def test_init_writes_a_file_and_never_over_another(ratchet: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    assert ratchet("init", "endpoint", "-o", str(path)).exit_code == 0
+    first, second = path.read_text().splitlines()[:2]
+    assert first == "# yaml-language-server: $schema=http://127.0.0.1:8470/schemas/endpoint.json"
+    assert second == "kind: endpoint"
+    again = ratchet("init", "train", "-o", str(path))
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+    assert path.read_text().splitlines()[1] == "kind: endpoint"
+    assert ratchet("init", "train", "-o", str(path), "--force").exit_code == 0
+    assert "kind: train" in path.read_text()
+    assert ratchet("init", "-o", "-").stdout == path.read_text()
+    assert "Did you mean 'sweep'?" in ratchet("init", "swep").stderr
 
 
 @pytest.mark.parametrize(

@@ -217,10 +217,11 @@ def test_config_prints_no_secret_but_reads_it(ratchet: Any, api: Any, tmp_path: 
     assert json.loads(ratchet("config", "--json").stdout)["MLFLOW_TRACKING_TOKEN"] is None
 
 
-def test_the_schema_of_a_job_is_at_hand_without_a_server(ratchet: Any, api: Any) -> None:
-    api.down = True
-    assert "data" in json.loads(ratchet("schema", "train").stdout)["properties"]
-    assert "discriminator" in json.loads(ratchet("schema").stdout)
+def test_kinds_and_their_schemas(ratchet: Any, api: Any) -> None:
+    api.will("GET", "/schemas", [{"kind": "train", "summary": "Train one model.", "schema_url": "/schemas/train.json"}])
+    api.will("GET", "/schemas/train.json", {"title": "Train"})
+    assert "http://ratchet.test/schemas/train.json" in ratchet("schema").stdout
+    assert json.loads(ratchet("schema", "train").stdout) == {"title": "Train"}
 
 
 def test_quiet_prints_what_the_next_command_takes(ratchet: Any, api: Any) -> None:

@@ -182,26 +182,3 @@ def test_a_run_that_failed_names_its_step(client: Any, server: Any) -> None:
     server.will(200, {"id": "run-1", "pipeline": "p", "status": "failed", "steps": steps})
     with pytest.raises(errors.WorkFailed, match=r"'gate': 0.8 < 0.9"):
         client.pipelines.wait_run("run-1")
-
-
-def test_a_schema_stands_on_its_own(client: Any, server: Any) -> None:
-    schemas = {
-        "NewEndpoint": {"properties": {"variants": {"items": {"$ref": "#/components/schemas/NewVariant"}}}},
-        "NewVariant": {"properties": {"next": {"$ref": "#/components/schemas/NewVariant"}}},
-        "Other": {},
-    }
-    server.will(200, {"components": {"schemas": schemas}})
-    found = client.schema("NewEndpoint")
-    assert found["properties"]["variants"]["items"] == {"$ref": "#/$defs/NewVariant"}
-    assert set(found["$defs"]) == {"NewVariant"}
-
-
-def test_the_audit_log_is_checked_in_stretches_from_its_first_link(client: Any, server: Any) -> None:
-    first = {"ok": True, "complete": False, "checked": 3, "anchor": "3:abc", "backdated": 1}
-    last = {"ok": True, "complete": True, "checked": 2, "anchor": "5:def", "backdated": 0}
-    server.will(200, {**last, "checked": 1})
-    server.will(200, first)
-    server.will(200, last)
-    found = client.events.verify("4:kept")
-    assert [request.url.params.get("after") for request in server.requests] == ["4:kept", None, "3:abc"]
-    assert (found.ok, found.checked, found.anchor, found.backdated) == (True, 5, "5:def", 1)

@@ -1,0 +1,1 @@
+"""Files in which people keep what they want: `ratchet apply -f x.yaml`."""
