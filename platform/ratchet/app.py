@@ -52,6 +52,7 @@ from ratchet.monitors import routes as monitors
 from ratchet.pipelines import routes as pipelines
 from ratchet.projects import routes as projects
 from ratchet.projects.service import ensure_default
+from ratchet.queue import routes as queue
 from ratchet.settings import Settings
 from ratchet.tracking import routes as tracking
 
@@ -60,6 +61,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     jobs.router,
     bundles.router,
+    queue.router,
     models.router,
     endpoints.router,
     abtests.router,

@@ -28,6 +28,7 @@ from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import CLUSTER, Cluster, Job
 from ratchet.projects.service import ensure_default
+from ratchet.queue.reconcile import QueueReconciler
 from ratchet.reconciler.loop import Loop
 from ratchet.settings import Settings
 from ratchet_pipelines.spec import JobSpec, RunTag
@@ -80,7 +81,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             ensure_default(session)
             service.ensure_cluster(session)
             session.commit()
-        loop = Loop(sessions, [ClusterReconciler(clients), JobReconciler(settings, clients)])
+        loop = Loop(sessions, [ClusterReconciler(clients), QueueReconciler(settings), JobReconciler(settings, clients)])
         thread = Thread(target=loop.run)
         thread.start()
         yield Platform(sessions, clients)

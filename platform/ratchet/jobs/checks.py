@@ -8,15 +8,19 @@ from pydantic import ValidationError
 
 from ratchet.errors import FieldError, Invalid, field_errors
 from ratchet.jobs.tables import Cluster
+from ratchet.queue.amounts import EPSILON, UNITS, UNLIMITED, Amount, number, said
 from ratchet_pipelines import catalog
 from ratchet_pipelines.spec import MAX_SPEC_BYTES, BatchPrediction, Choice, Custom, JobSpec, Sweep, Train, Uniform
 
 GANGS = Train | Sweep | BatchPrediction | Custom
 """The kinds that take `resources`."""
+PER_WORKER = ("cpus_per_worker", "gpus_per_worker", "memory_gib_per_worker")
+"""The fields of `resources` that the first of an `Amount` come from."""
+MONTH = Amount._fields.index("gpu_s")
 SAMPLED_WHOLE = "A parameter of whole numbers has no values between: list them with kind 'choice'."
 
 
-def check(spec: JobSpec, cluster: Cluster | None) -> None:
+def check(spec: JobSpec, cluster: Cluster | None, quota: Amount = UNLIMITED) -> None:
     """Raises `Invalid`, which names each field that is wrong and what to do."""
     size = len(spec.model_dump_json().encode())
     if size > MAX_SPEC_BYTES:
@@ -28,18 +32,25 @@ def check(spec: JobSpec, cluster: Cluster | None) -> None:
     if isinstance(spec, Train | Sweep):
         _check_recipe(spec)
     if cluster is not None and cluster.last_seen_at is not None:
-        _check_room(spec, cluster)
+        room = UNLIMITED._replace(cpus=cluster.cpus, gpus=cluster.gpus, memory_bytes=cluster.memory_bytes)
+        whose = "the whole cluster has"
+        _check_fits(spec, room, whose=whose, code="too_large_for_cluster", otherwise="add nodes")
+    whose = "the quota of the project is"
+    _check_fits(spec, quota, whose=whose, code="exceeds_quota", otherwise="have the quota raised")
 
 
-def demand(spec: JobSpec) -> tuple[float, float]:
-    """(CPUs, GPUs) that a job holds at once. An evaluation or a drift check is one process."""
+def demand(spec: JobSpec) -> Amount:
+    """What a job holds at once. An evaluation or a drift check is one process."""
+    resources = spec.resources
     match spec:
         case Train() | BatchPrediction() | Custom():
-            return spec.resources.cpus, spec.resources.gpus
+            cpus, gpus, memory_bytes = resources.cpus, resources.gpus, resources.memory_bytes
         case Sweep():
-            return spec.resources.cpus * spec.concurrent_trials, spec.resources.gpus * spec.concurrent_trials
+            trials = spec.concurrent_trials
+            cpus, gpus, memory_bytes = resources.cpus * trials, resources.gpus * trials, resources.memory_bytes * trials
         case _:
-            return 1, 0
+            cpus, gpus, memory_bytes = 1, 0, 0
+    return Amount(cpus, gpus, memory_bytes, 1, gpus * spec.deadline_s)
 
 
 def resolved_params(spec: JobSpec) -> dict[str, Any]:
@@ -108,34 +119,44 @@ def _unknown(recipe: catalog.Recipe, name: str) -> str:
     return f"The recipe {recipe.name!r} has no parameter {name!r}.{catalog.suggestion(name, known)}"
 
 
-def _check_room(spec: JobSpec, cluster: Cluster) -> None:
-    cpus, gpus = demand(spec)
-    resources = spec.resources
-    short = [
-        (each, unit, wanted, there)
-        for each, unit, wanted, there in (
-            (resources.cpus_per_worker, "CPU", cpus, cluster.cpus),
-            (resources.gpus_per_worker, "GPU", gpus, cluster.gpus),
-        )
-        if wanted > there
-    ]
-    if not short:
+def _check_fits(spec: JobSpec, room: Amount, *, whose: str, code: str, otherwise: str) -> None:
+    """A job that could never start is refused: it would wait for ever. `whose` room it is, and how else to get more."""
+    need = demand(spec)
+    if need.fits(room):
         return
-    each, unit, wanted, there = short[0]
-    most = int(there // each) if each else 0
+    which = need.lacking(room)
+    pointer, value, remedy = _remedy(spec, need, room, which)
+    message = (
+        f"{_who(spec, which)} {said(need, which)}{' at once' if which < MONTH else ''}; {whose} {number(room, which)}."
+    )
+    field = FieldError(pointer=pointer, message=message, value=value)
+    raise Invalid(message, code=code, errors=[field], hint=f"{remedy}, or {otherwise}.")
+
+
+def _who(spec: JobSpec, which: int) -> str:
+    if which >= len(PER_WORKER) or not isinstance(spec, GANGS):
+        return "It needs"
+    each = getattr(spec.resources, PER_WORKER[which])
+    workers = f"{spec.resources.workers} worker(s) of {each:g} {UNITS[which]}"
     trials = spec.concurrent_trials if isinstance(spec, Sweep) else 1
-    who = f"{resources.workers} worker(s) of {each:g} {unit}(s)" if isinstance(spec, GANGS) else "It"
-    if trials > 1:
-        who = f"{trials} trials at once with {who}"
+    return f"{trials} trials at once with {workers} need" if trials > 1 else f"{workers} need"
+
+
+def _remedy(spec: JobSpec, need: Amount, room: Amount, which: int) -> tuple[str, Any, str]:
+    """The field to change, its value, and what to make of it."""
+    if which == MONTH:
+        most = int(room.gpu_s // need.gpus)
+        return "/deadline_s", spec.deadline_s, f"Set deadline_s to at most {most}"
+    if which >= len(PER_WORKER):
+        return "", None, "Submit it to another project"
+    resources = spec.resources
+    trials = spec.concurrent_trials if isinstance(spec, Sweep) else 1
+    worker = Amount(*[each / resources.workers / trials for each in need])
+    most = int((room[which] + EPSILON) // worker[which])
     if most < 1:
-        pointer = f"/resources/{unit.lower()}s_per_worker"
-        remedy = f"The cluster has no room for one such worker: ask for less per worker or add nodes with {unit}s."
-    elif trials > 1 and resources.workers <= most:
-        pointer = "/max_concurrent"
-        remedy = f"Set max_concurrent to at most {most // resources.workers}, or add nodes."
-    else:
-        pointer = "/resources/workers"
-        remedy = f"Set resources.workers to at most {most}, or add nodes."
-    message = f"{who} need {wanted:g} {unit}s at once; the whole cluster has {there:g}."
-    field = FieldError(pointer=pointer, message=message, value=resources.workers)
-    raise Invalid(message, code="too_large_for_cluster", errors=[field], hint=remedy)
+        name = PER_WORKER[which]
+        remedy = f"There is no room for one worker with {said(worker, which)}: ask for less per worker"
+        return f"/resources/{name}", getattr(resources, name), remedy
+    if trials > 1 and resources.workers <= most:
+        return "/max_concurrent", trials, f"Set max_concurrent to at most {most // resources.workers}"
+    return "/resources/workers", resources.workers, f"Set resources.workers to at most {most}"

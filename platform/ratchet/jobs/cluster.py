@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from ratchet.clients.ports import Clients, ClusterInfo, EngineError, EngineSilent, RayJobs
 from ratchet.db import new_id, now
-from ratchet.jobs import admission
 from ratchet.jobs.status import UNREACHABLE
 from ratchet.jobs.tables import Attempt, Cluster
 from ratchet.logs import logger
+from ratchet.queue import service as queue
 from ratchet.reconciler.loop import Reconciler
 
 log = logger("cluster")
@@ -117,7 +117,7 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
             row.orphans = sorted(set(found.live) - _owned(session, found.live))
         if (row.status, row.cpus, row.gpus, row.memory_bytes) != before:
             session.flush()
-            admission.wake(session)
+            queue.wake(session)
         return PROBE_EVERY
 
 

@@ -10,7 +10,7 @@ from ratchet import events
 from ratchet.clients.ports import Clients
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
-from ratchet.jobs import admission, copies, service, steps
+from ratchet.jobs import copies, service, steps
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -23,9 +23,6 @@ AT_ONCE = timedelta(0)
 NEVER: timedelta | None = None
 WATCH_EVERY = timedelta(seconds=1)
 WATCH_STOPPING_EVERY = timedelta(seconds=0.5)
-HEAD_OF_QUEUE_EVERY = timedelta(seconds=5)
-QUEUE_EVERY = timedelta(seconds=30)
-"""The head is woken when room comes free: these are for the case that a wake-up is lost."""
 MAX_BACKOFF_S = 30
 STOPPED_BY_DEADLINE = (JobStatus.STARTING, JobStatus.RUNNING, JobStatus.UNKNOWN)
 
@@ -110,17 +107,15 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
 
     def _queued(self, session: Session, row: Job) -> timedelta | None:
+        """The queue decides who starts. Here it is only given up when it has waited for too long."""
         pending = service.pending_until(row)
-        if pending is not None and pending <= now(session):
-            message = f"It was not started within the {row.spec['pending_deadline_s']} s that it had to wait."
-            return self._fail(session, row, Reason.PENDING_DEADLINE_EXCEEDED, message)
-        decision = service.admit(session, row, self.settings.max_concurrent_jobs)
-        if not decision.admitted:
-            service.note(row, reason=decision.reason, message=decision.message)
-            return HEAD_OF_QUEUE_EVERY if decision.position <= admission.WOKEN else QUEUE_EVERY
-        service.start_attempt(session, row)
-        service.move(session, row, JobStatus.STARTING, actor=events.SYSTEM)
-        return AT_ONCE
+        if pending is None:
+            return NEVER
+        moment = now(session)
+        if moment < pending:
+            return pending - moment
+        message = f"It was not started within the {row.spec['pending_deadline_s']} s that it had to wait."
+        return self._fail(session, row, Reason.PENDING_DEADLINE_EXCEEDED, message)
 
     def _submitted(self, session: Session, row: Job, found: steps.Submitted) -> timedelta:
         row.experiment_id, row.run_id, row.engine_status = found.experiment_id, found.run_id, "PENDING"

@@ -23,6 +23,7 @@ from ratchet.jobs.schemas import JOB_FIELDS, TRIAL_FIELDS, JobView, LogView, Met
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
 from ratchet.paging import Page, PageOf, listing
+from ratchet.queue import explain
 from ratchet.routing import Router
 from ratchet.settings import Settings
 from ratchet_pipelines.spec import JobSpec
@@ -125,9 +126,9 @@ def retry_job(
 
 @router.get(f"{JOBS}/{{job_id}}/wait")
 def get_job_wait(project: str, job_id: str, principal: Reader, session: ReadSession, request: Request) -> WaitView:
-    """Why it waits, and its place in the queue."""
+    """Why it waits, for what, its place in the queue, and when it will start."""
     row = service.get(session, project, job_id)
-    return service.explain_wait(session, row, _settings(request).max_concurrent_jobs)
+    return explain.wait_of(session, row, _settings(request).max_concurrent_jobs)
 
 
 @router.get(f"{JOBS}/{{job_id}}/metrics")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import String, func
@@ -47,6 +47,10 @@ class FailureView(BaseModel):
         last = row.attempts[-1].failure if row.attempts else None
         failure = Failure(**(last or {"reason": Reason(row.reason), "message": ""}))
         return cls.of(replace(failure, reason=Reason(row.reason), message=row.message))
+
+
+Basis = Literal["history", "deadline"]
+"""What a predicted start rests on."""
 
 
 class AttemptView(BaseModel):
@@ -197,11 +201,18 @@ class PlanView(BaseModel):
     kind: str
     cpus: float
     gpus: float
-    """What it would take of the cluster, all at once."""
+    memory_bytes: int
+    """What it would take of the cluster, all at once; 0 bytes where the spec does not say."""
     params: dict[str, Any]
     """The recipe's parameters with their defaults filled in; empty for kinds without a recipe."""
     starts_now: bool
+    reason: str | None
+    """Why it would wait; null when it would not."""
     message: str
+    position: int
+    """Its place in the queue, from 1."""
+    predicted_start_at: datetime | None
+    predicted_start_basis: Basis | None
     spec: dict[str, Any]
     """The spec with all defaults filled in."""
     request: EngineRequestView
@@ -215,6 +226,16 @@ class WaitView(BaseModel):
     message: str
     position: int
     """Its place in the queue, from 1; 0 when it does not wait."""
+    ahead: int = 0
+    """Jobs that go before it."""
+    predicted_start_at: datetime | None = None
+    """When it will start, if those before it take as long as expected and nobody new goes first; null when nothing that
+    is known of would let it start."""
+    predicted_start_basis: Basis | None = None
+    """What that rests on: `history` where every job in its way has a past to go by (the median of the past ones of the
+    same project, kind and recipe), `deadline` where at least one was taken to last to its deadline."""
+    blocked_by: list[str] = []
+    """Jobs of its own project that go before it, or hold what it waits for; at most 20."""
 
 
 class MetricPointView(BaseModel):

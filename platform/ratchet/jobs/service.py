@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import null, select
 from sqlalchemy.orm import Session
 
 from ratchet import events
 from ratchet.bundles import service as bundles
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
-from ratchet.jobs import admission, checks, render, retry
-from ratchet.jobs.admission import Admission
+from ratchet.jobs import checks, render, retry
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.retry import History
-from ratchet.jobs.schemas import EngineRequestView, PlanView, WaitView
+from ratchet.jobs.schemas import EngineRequestView, PlanView
 from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.paging import Page
+from ratchet.queue import explain, quotas
+from ratchet.queue import service as queue
 from ratchet.reconciler.loop import make_due
 from ratchet.settings import Settings
 from ratchet_pipelines.spec import Custom, JobSpec
@@ -41,10 +42,12 @@ def submit(
     retry_of: str | None = None,
 ) -> Job:
     """Put a job into the queue. `Invalid` names each field of the spec that is wrong."""
-    checks.check(spec, ensure_cluster(session))
+    checks.check(spec, ensure_cluster(session), quotas.limits(session, project))
     _require_code(session, project, spec)
     row = _draft(project, spec, actor)
     row.cloned_from, row.retry_of = cloned_from, retry_of
+    if spec.pending_deadline_s is None:
+        row.due_at = null()  # not before the queue has started it
     session.add(row)
     events.emit(
         session,
@@ -55,6 +58,7 @@ def submit(
         after={"status": row.status, "kind": row.kind, "cloned_from": cloned_from, "retry_of": retry_of},
     )
     session.flush()
+    queue.wake(session)
     return row
 
 
@@ -65,19 +69,24 @@ def validate(session: Session, spec: JobSpec) -> None:
 
 def plan(session: Session, *, project: str, spec: JobSpec, settings: Settings) -> PlanView:
     """What `submit` would do, and what Ray would be given: the same checks, and nothing written."""
-    validate(session, spec)
+    cluster = session.get(Cluster, CLUSTER)
+    checks.check(spec, cluster, quotas.limits(session, project))
     _require_code(session, project, spec)
     row = _draft(project, spec, "")
-    decision = admission.admit(session, row, settings.max_concurrent_jobs, lock=False)
-    cluster = session.get(Cluster, CLUSTER)
+    wait = explain.wait_of_draft(session, row, settings.max_concurrent_jobs)
     request = render.draft(settings, project=project, spec=row.spec, instance=cluster.instance if cluster else "")
     return PlanView(
         kind=spec.kind,
         cpus=row.cpus,
         gpus=row.gpus,
         params=checks.resolved_params(spec),
-        starts_now=decision.admitted,
-        message="It would start at once." if decision.admitted else decision.message,
+        memory_bytes=row.memory_bytes,
+        starts_now=wait.reason is None,
+        reason=wait.reason,
+        message="It would start at once." if wait.reason is None else wait.message,
+        position=wait.position,
+        predicted_start_at=wait.predicted_start_at,
+        predicted_start_basis=wait.predicted_start_basis,
         spec=row.spec,
         request=EngineRequestView.model_validate(asdict(request)),
     )
@@ -127,7 +136,7 @@ def cancel(session: Session, job: Job, *, actor: str) -> Job:
     if status is JobStatus.FINALIZING:
         raise Conflict("The job has done its work and is being finished.", code="job_finalizing")
     job.cancel_requested_at = now(session)
-    if status is JobStatus.QUEUED:
+    if status is JobStatus.QUEUED and job.run_id is None:
         message = f"Cancelled by {actor} before it started."
         move(session, job, JobStatus.CANCELLED, reason=Reason.CANCELLED, message=message, actor=actor)
     elif status is not JobStatus.CANCELLING:
@@ -139,15 +148,6 @@ def cancel(session: Session, job: Job, *, actor: str) -> Job:
     return job
 
 
-def explain_wait(session: Session, job: Job, max_jobs: int) -> WaitView:
-    """Why a job waits, as of now."""
-    if job.status != JobStatus.QUEUED:
-        return WaitView(waiting=False, reason=job.reason, message=f"It does not wait: it is {job.status}.", position=0)
-    decision = admission.admit(session, job, max_jobs, lock=False)
-    message = "It starts within moments." if decision.admitted else decision.message
-    return WaitView(waiting=True, reason=decision.reason, message=message, position=decision.position)
-
-
 def move(
     session: Session, job: Job, to: JobStatus, *, reason: Reason | None = None, message: str = "", actor: str
 ) -> None:
@@ -157,8 +157,12 @@ def move(
         raise IllegalMoveError(f"job {job.id}: {before} -> {to}")
     job.status, job.reason, job.message = to.value, reason, message
     moment = now(session)
-    if to is JobStatus.CANCELLING:
+    if to in (JobStatus.CANCELLING, JobStatus.PREEMPTING):
         job.stopping_since = moment
+    if to is JobStatus.QUEUED:
+        job.queued_at = moment
+    if before is JobStatus.QUEUED:
+        job.waited_s += (moment - (job.queued_at or job.created_at)).total_seconds()
     if to.ended:
         job.ended_at = moment
     events.emit(
@@ -172,8 +176,10 @@ def move(
         message=message,
     )
     session.flush()
-    if before is JobStatus.QUEUED or (before.occupies and not to.occupies):
-        admission.wake(session)
+    left = before is JobStatus.QUEUED and to is not JobStatus.STARTING
+    freed = before.occupies and not to.occupies
+    if left or freed:
+        queue.wake(session)
 
 
 def note(job: Job, *, reason: Reason | None, message: str) -> None:
@@ -194,8 +200,12 @@ def start_attempt(session: Session, job: Job) -> Attempt:
 
 
 def end_attempt(session: Session, job: Job, status: AttemptStatus, reason: Reason | None, message: str) -> None:
+    """Once: of a job that was queued again, the newest attempt has ended before the job does."""
     attempt = session.get_one(Attempt, (job.id, job.attempt))
+    if attempt.ended_at is not None:
+        return
     attempt.status, attempt.reason, attempt.message, attempt.ended_at = status.value, reason, message, now(session)
+    quotas.charge(session, project=job.project, gpus=job.gpus, start=attempt.started_at, end=attempt.ended_at)
 
 
 def requeue(session: Session, job: Job, *, reason: Reason, message: str, after: timedelta, actor: str) -> None:
@@ -229,10 +239,6 @@ def ran_for(job: Job) -> timedelta:
     return sum(spans, timedelta(0))
 
 
-def admit(session: Session, job: Job, max_jobs: int) -> Admission:
-    return admission.admit(session, job, max_jobs, lock=True)
-
-
 def ensure_cluster(session: Session) -> Cluster:
     """The row of the cluster, made when there is none: from then on it is looked at every few seconds."""
     row = session.get(Cluster, CLUSTER)
@@ -244,7 +250,7 @@ def ensure_cluster(session: Session) -> Cluster:
 
 
 def _draft(project: str, spec: JobSpec, actor: str) -> Job:
-    cpus, gpus = checks.demand(spec)
+    needs = checks.demand(spec)
     job_id = new_id("job")
     return Job(
         id=job_id,
@@ -254,8 +260,11 @@ def _draft(project: str, spec: JobSpec, actor: str) -> Job:
         spec=spec.model_dump(mode="json"),
         created_by=actor,
         priority=spec.priority,
-        cpus=cpus,
-        gpus=gpus,
+        cpus=needs.cpus,
+        gpus=needs.gpus,
+        memory_bytes=int(needs.memory_bytes),
+        deadline_s=spec.deadline_s,
+        preemptible=spec.preemptible,
         status=JobStatus.QUEUED.value,
         attempts=[],
     )

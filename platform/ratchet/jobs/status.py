@@ -6,7 +6,7 @@ queued ─► starting ─► running ─► finalizing ─► succeeded
                       unknown      Ray does not answer: it may run, it may be gone
 starting, running, unknown ─► queued              the cluster lost it: a new attempt, by the queue like any other
 running, unknown ─► preempting ─► queued          its room is needed for a job that goes first
-queued ─► cancelled;  starting, running, unknown, preempting ─► cancelling ─► cancelled
+queued ─► cancelled;  starting, running, unknown, preempting, queued again ─► cancelling ─► cancelled
 any that has not ended ─► failed
 """
 
@@ -45,7 +45,7 @@ class JobStatus(StrEnum):
 
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.STARTING, JobStatus.CANCELLED, JobStatus.FAILED}),
+    JobStatus.QUEUED: frozenset({JobStatus.STARTING, JobStatus.CANCELLED, JobStatus.CANCELLING, JobStatus.FAILED}),
     JobStatus.STARTING: frozenset(
         {JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.CANCELLING, JobStatus.FAILED},
     ),

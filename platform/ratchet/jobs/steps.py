@@ -83,7 +83,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Queued:
-    """Nothing was done: the queue is decided where the result is recorded."""
+    """Nothing was done: `ratchet.queue` decides who starts."""
 
 
 @dataclass(frozen=True)

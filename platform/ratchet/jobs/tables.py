@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, false
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -37,6 +37,13 @@ class Job(Identified, Leased, Base):
     cpus: Mapped[float]
     """What it takes of the cluster while it occupies room: all of it at once."""
     gpus: Mapped[float]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    deadline_s: Mapped[int] = mapped_column(default=86_400, server_default="86400")
+    preemptible: Mapped[bool] = mapped_column(default=False, server_default=false())
+    queued_at: Mapped[datetime | None]
+    """When it last came back into the queue; null before that."""
+    waited_s: Mapped[float] = mapped_column(default=0, server_default="0")
+    """In the queue, without the present wait: it ages the job's priority."""
 
     status: Mapped[str] = mapped_column(default=JobStatus.QUEUED.value)
     engine_status: Mapped[str | None]
@@ -88,7 +95,7 @@ class Attempt(Base):
 
 
 class Cluster(Identified, Leased, Base):
-    """The room there is, as last seen: what admission counts with."""
+    """The room there is, as last seen: what the queue counts with."""
 
     __tablename__ = "clusters"
 

@@ -14,10 +14,11 @@ from ratchet.models import tables as models
 from ratchet.monitors import tables as monitors
 from ratchet.pipelines import tables as pipelines
 from ratchet.projects import tables as projects
+from ratchet.queue import tables as queue
 from ratchet.reconciler import tables as reconcilers
 
 ALL = (
-    *(events, audit, idempotency, keys, identity, projects, jobs, models, endpoints, abtests, monitors, pipelines),
-    *(reconcilers, bundles),
+    *(events, audit, idempotency, keys, identity, projects, jobs, queue, models, endpoints, abtests, monitors),
+    *(pipelines, reconcilers, bundles),
 )
 metadata = Base.metadata

@@ -20,6 +20,7 @@ from ratchet.migrations import tables
 from ratchet.models.reconcile import PromotionReconciler
 from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler
 from ratchet.pipelines.reconcile import PipelineReconciler, PipelineRunReconciler
+from ratchet.queue.reconcile import QueueReconciler
 from ratchet.reconciler.loop import Loop, Reconciler
 from ratchet.settings import Settings
 
@@ -27,6 +28,7 @@ from ratchet.settings import Settings
 def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, Any, Any]]:
     return [
         ClusterReconciler(clients),
+        QueueReconciler(settings),
         JobReconciler(settings, clients),
         PromotionReconciler(clients),
         ServingReconciler(settings, clients),

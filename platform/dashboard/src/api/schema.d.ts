@@ -657,7 +657,7 @@ export interface paths {
         };
         /**
          * Get Job Wait
-         * @description Why it waits, and its place in the queue.
+         * @description Why it waits, for what, its place in the queue, and when it will start.
          */
         get: operations["get_job_wait"];
         put?: never;
@@ -1140,6 +1140,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Project Queue
+         * @description The project's queued jobs in the order of their turns, each with what it waits for and when it will start.
+         */
+        get: operations["get_project_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Quota
+         * @description The project's limits, and what it holds of them.
+         */
+        get: operations["get_quota"];
+        /**
+         * Put Quota
+         * @description Set the project's limits, all of them at once. What runs goes on, also above a new limit.
+         */
+        put: operations["put_quota"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/service-accounts": {
         parameters: {
             query?: never;
@@ -1214,6 +1258,26 @@ export interface paths {
         post?: never;
         /** Revoke Token */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Queue
+         * @description The queue of all projects.
+         */
+        get: operations["get_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2928,6 +2992,37 @@ export interface components {
             /** Version */
             version: number;
         };
+        /**
+         * NewQuota
+         * @description The limits of a project; no limit where null.
+         */
+        NewQuota: {
+            /**
+             * Cpus
+             * @description Held at once by all jobs of the project.
+             */
+            cpus?: number | null;
+            /**
+             * Gpu Hours
+             * @description In a calendar month (UTC). A running job counts with its GPUs for its whole deadline, until it has ended.
+             */
+            gpu_hours?: number | null;
+            /** Gpus */
+            gpus?: number | null;
+            /**
+             * Jobs
+             * @description Alive on the cluster at once.
+             */
+            jobs?: number | null;
+            /** Memory Bytes */
+            memory_bytes?: number | null;
+            /**
+             * Weight
+             * @description Its part in the fair share: with weight 2 a project gets twice what one with weight 1 gets.
+             * @default 1
+             */
+            weight: number;
+        };
         /** NewServiceAccount */
         NewServiceAccount: {
             /** Name */
@@ -3300,12 +3395,22 @@ export interface components {
             gpus: number;
             /** Kind */
             kind: string;
+            /** Memory Bytes */
+            memory_bytes: number;
             /** Message */
             message: string;
             /** Params */
             params: {
                 [key: string]: unknown;
             };
+            /** Position */
+            position: number;
+            /** Predicted Start At */
+            predicted_start_at: string | null;
+            /** Predicted Start Basis */
+            predicted_start_basis: ("history" | "deadline") | null;
+            /** Reason */
+            reason: string | null;
             request: components["schemas"]["EngineRequestView"];
             /** Spec */
             spec: {
@@ -3420,6 +3525,104 @@ export interface components {
             version: number;
         };
         /**
+         * QueueView
+         * @description The queue in the order of its turns.
+         */
+        QueueView: {
+            free: components["schemas"]["RoomView"];
+            /** Items */
+            items: components["schemas"]["QueuedJobView"][];
+            /** Length */
+            length: number;
+            total: components["schemas"]["RoomView"];
+        };
+        /**
+         * QueuedJobView
+         * @description A job in the queue.
+         */
+        QueuedJobView: {
+            /** Cpus */
+            cpus: number;
+            /** Gpus */
+            gpus: number;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Message */
+            message: string;
+            /** Name */
+            name: string;
+            /** Position */
+            position: number;
+            /** Predicted Start At */
+            predicted_start_at: string | null;
+            /** Predicted Start Basis */
+            predicted_start_basis: ("history" | "deadline") | null;
+            /** Priority */
+            priority: number;
+            /** Project */
+            project: string;
+            /**
+             * Queued At
+             * Format: date-time
+             */
+            queued_at: string;
+            /** Reason */
+            reason: string;
+        };
+        /** QuotaUsage */
+        QuotaUsage: {
+            /** Cpus */
+            cpus: number;
+            /** Gpu Hours */
+            gpu_hours: number;
+            /** Gpus */
+            gpus: number;
+            /** Jobs */
+            jobs: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+        };
+        /** QuotaView */
+        QuotaView: {
+            /**
+             * Cpus
+             * @description Held at once by all jobs of the project.
+             */
+            cpus?: number | null;
+            /**
+             * Gpu Hours
+             * @description In a calendar month (UTC). A running job counts with its GPUs for its whole deadline, until it has ended.
+             */
+            gpu_hours?: number | null;
+            /** Gpus */
+            gpus?: number | null;
+            /**
+             * Jobs
+             * @description Alive on the cluster at once.
+             */
+            jobs?: number | null;
+            /** Memory Bytes */
+            memory_bytes?: number | null;
+            /** Project */
+            project: string;
+            /**
+             * Updated At
+             * @description Null where no quota was ever set.
+             */
+            updated_at: string | null;
+            used: components["schemas"]["QuotaUsage"];
+            /**
+             * Weight
+             * @description Its part in the fair share: with weight 2 a project gets twice what one with weight 1 gets.
+             * @default 1
+             */
+            weight: number;
+        };
+        /**
          * Receipt
          * @description What became of outcomes that were sent.
          */
@@ -3499,6 +3702,20 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "editor" | "admin";
+        /**
+         * RoomView
+         * @description Of the cluster.
+         */
+        RoomView: {
+            /** Cpus */
+            cpus: number;
+            /** Gpus */
+            gpus: number;
+            /** Jobs */
+            jobs: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+        };
         /**
          * SampleRatioView
          * @description Whether the traffic splits as it should: a sequential test, valid at every look.
@@ -3989,10 +4206,24 @@ export interface components {
          * @description Why a job waits.
          */
         WaitView: {
+            /**
+             * Ahead
+             * @default 0
+             */
+            ahead: number;
+            /**
+             * Blocked By
+             * @default []
+             */
+            blocked_by: string[];
             /** Message */
             message: string;
             /** Position */
             position: number;
+            /** Predicted Start At */
+            predicted_start_at?: string | null;
+            /** Predicted Start Basis */
+            predicted_start_basis?: ("history" | "deadline") | null;
             /** Reason */
             reason: string | null;
             /** Waiting */
@@ -6681,6 +6912,105 @@ export interface operations {
             };
         };
     };
+    get_project_queue: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewQuota"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaView"];
+                };
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_service_accounts: {
         parameters: {
             query?: {
@@ -6885,6 +7215,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Any error, as problem details (RFC 9457). */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueView"];
+                };
             };
             /** @description Any error, as problem details (RFC 9457). */
             default: {

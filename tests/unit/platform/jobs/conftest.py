@@ -20,6 +20,7 @@ from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.stream import Follower, Tail
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
+from ratchet.queue.reconcile import QueueReconciler
 from ratchet.reconciler.loop import Reconciler, claim, step
 from ratchet.settings import Settings
 from ratchet_pipelines import notes
@@ -90,10 +91,21 @@ class World:
             return list(session.scalars(query))
 
     def look(self, reconciler: Reconciler[Any, Any, Any] | None = None, *, only: str | None = None) -> None:
-        """One step of every job (or of one), as if all were due, and neither back-off nor stale lease were left."""
-        reconciler = reconciler or self.reconciler
+        """A step of every job (or of one job, or of one reconciler's rows) and then a decision of the queue, as if all
+        were due, and neither back-off nor stale lease were left."""
         with self.sessions() as session:
             session.execute(update(Job).values(not_before=None))
+            session.commit()
+        self._step(reconciler or self.reconciler, only)
+        if reconciler is None and only is None:
+            self.decide()
+
+    def decide(self) -> None:
+        """The queue is decided."""
+        self._step(QueueReconciler(self.settings))
+
+    def _step(self, reconciler: Reconciler[Any, Any, Any], only: str | None = None) -> None:
+        with self.sessions() as session:
             due = update(reconciler.table).values(due_at=db_now(), lease_until=None)
             session.execute(due.where(reconciler.table.id == only) if only else due)
             session.commit()

@@ -60,6 +60,7 @@ def look(world, planned) -> None:
     reconciler.crash = crash
     world.clients.faults.hook = crash
     try:
+        world.decide()
         world.look(reconciler)
     except Crash:
         pass

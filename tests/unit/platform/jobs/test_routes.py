@@ -116,7 +116,7 @@ def test_why_a_job_waits(api, over):
     over.reach(first["id"], "running")
     wait = get(api, f"{second['id']}/wait")
     assert (wait["waiting"], wait["reason"], wait["position"]) == (True, "waiting_for_room", 1)
-    assert "0 CPUs of 4 CPUs are free" in wait["message"]
+    assert "0 of 4 are free" in wait["message"]
     assert get(api, f"{first['id']}/wait")["waiting"] is False
 
 

@@ -1,0 +1,44 @@
+"""HTTP for the queue and for quotas."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+
+from ratchet.auth import PlatformAdmin, Reader
+from ratchet.db import ReadSession, WriteSession
+from ratchet.queue import explain, quotas
+from ratchet.queue.schemas import NewQuota, QueueView, QuotaView
+from ratchet.routing import Router
+
+router = Router(tags=["queue"])
+
+MostShown = Annotated[int, Query(ge=1, le=1_000)]
+
+
+@router.get("/projects/{project}/queue")
+def get_project_queue(
+    project: str, principal: Reader, session: ReadSession, request: Request, limit: MostShown = 100
+) -> QueueView:
+    """The project's queued jobs in the order of their turns, each with what it waits for and when it will start."""
+    max_jobs = request.app.state.settings.max_concurrent_jobs
+    return explain.view(session, max_jobs, project=project, limit=limit)
+
+
+@router.get("/queue")
+def get_queue(principal: PlatformAdmin, session: ReadSession, request: Request, limit: MostShown = 100) -> QueueView:
+    """The queue of all projects."""
+    return explain.view(session, request.app.state.settings.max_concurrent_jobs, project=None, limit=limit)
+
+
+@router.get("/projects/{project}/quota")
+def get_quota(project: str, principal: Reader, session: ReadSession) -> QuotaView:
+    """The project's limits, and what it holds of them."""
+    return quotas.get(session, project)
+
+
+@router.put("/projects/{project}/quota")
+def put_quota(project: str, body: NewQuota, principal: PlatformAdmin, session: WriteSession) -> QuotaView:
+    """Set the project's limits, all of them at once. What runs goes on, also above a new limit."""
+    return quotas.put(session, project, body, actor=principal.actor)
