@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     serve_port: int = Field(default=8471, ge=1, le=65_535)
 
     log_format: str = "json"
+    """Of the platform's own log: `json`, or `text` for a terminal."""
+    log_retention_days: int = Field(default=90, ge=0, le=36_500)
+    """How long the log of a job is kept after its end; for ever when 0."""
 
     @cached_property
     def database(self) -> str:

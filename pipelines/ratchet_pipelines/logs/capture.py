@@ -58,6 +58,7 @@ class _Capture:
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))},
         )
+        self._shipper.wait()
         os.dup2(pipe, 1)
         os.dup2(pipe, 2)
         os.close(pipe)
@@ -74,7 +75,6 @@ class _Capture:
         with contextlib.suppress(TimeoutError):
             self._control.recv(1)  # its end is closed when all is stored
         self._control.close()
-        self._shipper.wait()
 
 
 def _flush() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
 MASK = "***"
+ENVELOPE = "RATCHET_JOB"
+"""`spec.ENVELOPE_VARIABLE`; the specs themselves take longer to import than this may."""
 MIN_LENGTH = 8
 """A shorter value is not looked for: it may be a word, and masking it would make a log unreadable."""
 
@@ -109,8 +113,11 @@ class Redactor:
 
     @classmethod
     def of_process(cls) -> Redactor:
-        """Knows the secrets of this process's environment."""
-        return cls(secrets_of(os.environ))
+        """Knows the secrets of this process's environment, and of the one that a job's spec gives its program."""
+        known = secrets_of(os.environ)
+        with contextlib.suppress(ValueError, KeyError, AttributeError, TypeError):
+            known |= secrets_of(json.loads(os.environ[ENVELOPE])["spec"]["env"])
+        return cls(known)
 
     def text(self, text: str) -> str:
         return "\n".join(map(self.line, text.split("\n")))

@@ -33,7 +33,6 @@ class Seen:
 
 class EventSealer(Reconciler[EventChain, Seen, list[dict[str, Any]]]):
     table = EventChain
-    lease_for = timedelta(seconds=20)
     workers = 1
 
     def load(self, session: Session, row: EventChain) -> Seen:

@@ -14,7 +14,7 @@ import fsspec
 
 from ratchet.clients.ports import EngineFull, EngineRefused, EngineUnavailable
 
-LOCAL_LOOK_S = 0.1
+LOCAL_LOOK_S = 0.05
 REMOTE_LOOK_S = 1.0
 
 

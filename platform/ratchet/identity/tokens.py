@@ -57,7 +57,15 @@ def revoke(session: Session, row: Token, *, actor: str) -> None:
     )
     changed(session)
     if row.kind == TokenKind.API:
-        events.emit(session, project=row.project or "", actor=actor, action="token.revoked", target=("token", row.id))
+        events.emit(
+            session,
+            project=row.project or "",
+            actor=actor,
+            action="token.revoked",
+            target=("token", row.id),
+            before={"revoked_at": None},
+            after={"revoked_at": row.revoked_at.isoformat()},
+        )
 
 
 def begin_session(session: Session, owner: Account, parent: Token | None = None) -> str:

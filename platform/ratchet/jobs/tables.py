@@ -94,6 +94,12 @@ class Attempt(Base):
     ended_at: Mapped[datetime | None]
 
 
+class LogRetention(Identified, Leased, Base):
+    """Its one row is due when logs should be looked through for old ones."""
+
+    __tablename__ = "log_retentions"
+
+
 class Cluster(Identified, Leased, Base):
     """The room there is, as last seen: what the queue counts with."""
 

@@ -44,7 +44,7 @@ def promote_passed(session: Session, promotion: Promotion, actor: str, evidence:
         return promotion
     promotion.move = True
     promotion.evidence = {**promotion.evidence, **evidence}
-    _emit(session, promotion, actor, "promotion.move_requested")
+    _emit(session, promotion, actor, "promotion.move_requested", before={"move": False})
     make_due(session, promotion)
     return promotion
 
@@ -161,7 +161,9 @@ def _ask(
     return promotion
 
 
-def _emit(session: Session, promotion: Promotion, actor: str, action: str) -> None:
+def _emit(
+    session: Session, promotion: Promotion, actor: str, action: str, before: dict[str, Any] | None = None
+) -> None:
     after = {name: getattr(promotion, name) for name in ("model", "version", "alias", "kind", "move", "gate")}
     events.emit(
         session,
@@ -169,6 +171,7 @@ def _emit(session: Session, promotion: Promotion, actor: str, action: str) -> No
         actor=actor,
         action=action,
         target=("promotion", promotion.id),
+        before=before,
         after=after,
     )
 

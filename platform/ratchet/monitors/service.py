@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,7 +31,8 @@ def create(session: Session, *, project: str, new: NewMonitor, actor: str) -> Mo
     monitor.next_check_at = monitor.due_at = next_tick(monitor.schedule, now(session))
     session.add(monitor)
     session.flush()
-    _emit(session, monitor, actor, "monitor.created")
+    after = {**new.model_dump(mode="json"), "status": str(monitor.status)}
+    _emit(session, monitor, actor, "monitor.created", None, after)
     return monitor
 
 
@@ -66,10 +68,10 @@ def _refers_to_what_is_there(session: Session, project: str, settings: MonitorSe
 def set_status(session: Session, monitor: Monitor, status: MonitorStatus, *, actor: str) -> None:
     if monitor.status == status:
         return
-    monitor.status = status
+    before, monitor.status = {"status": str(monitor.status)}, status
     active = status is MonitorStatus.ACTIVE
     monitor.next_check_at = monitor.due_at = next_tick(monitor.schedule, now(session)) if active else None
-    _emit(session, monitor, actor, f"monitor.{status}")
+    _emit(session, monitor, actor, f"monitor.{status}", before, {"status": str(status)})
 
 
 def start_check(session: Session, monitor: Monitor, *, storage: str, scheduled_for: datetime, actor: str) -> Check:
@@ -91,7 +93,14 @@ def start_check(session: Session, monitor: Monitor, *, storage: str, scheduled_f
     )
     session.add(check)
     session.flush()
-    events.emit(session, project=monitor.project, actor=actor, action="check.started", target=("check", check.id))
+    events.emit(
+        session,
+        project=monitor.project,
+        actor=actor,
+        action="check.started",
+        target=("check", check.id),
+        after={"status": str(check.status), "monitor": monitor.id, "until": until.isoformat()},
+    )
     return check
 
 
@@ -196,12 +205,20 @@ def view_alert(monitor: Monitor, alert: Alert) -> AlertView:
     )
 
 
-def _emit(session: Session, monitor: Monitor, actor: str, action: str) -> None:
+def _emit(
+    session: Session,
+    monitor: Monitor,
+    actor: str,
+    action: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any],
+) -> None:
     events.emit(
         session,
         project=monitor.project,
         actor=actor,
         action=action,
         target=("monitor", monitor.id),
-        after={"status": str(monitor.status)},
+        before=before,
+        after=after,
     )

@@ -46,7 +46,14 @@ def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> P
         pipeline.next_run_at = pipeline.due_at = next_tick(new.schedule, now(session))
     session.add(pipeline)
     session.flush()
-    events.emit(session, project=project, actor=actor, action="pipeline.created", target=("pipeline", pipeline.id))
+    events.emit(
+        session,
+        project=project,
+        actor=actor,
+        action="pipeline.created",
+        target=("pipeline", pipeline.id),
+        after={"name": pipeline.name, "schedule": pipeline.schedule, "spec": pipeline.spec},
+    )
     return pipeline
 
 

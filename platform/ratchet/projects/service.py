@@ -23,7 +23,12 @@ def create(session: Session, new: NewProject, principal: Principal) -> Project:
     session.add(project)
     session.flush()
     events.emit(
-        session, project=new.name, actor=principal.actor, action="project.created", target=("project", new.name)
+        session,
+        project=new.name,
+        actor=principal.actor,
+        action="project.created",
+        target=("project", new.name),
+        after={"name": new.name, "description": new.description},
     )
     return project
 

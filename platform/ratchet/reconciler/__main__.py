@@ -16,6 +16,7 @@ from ratchet.clients.ports import Clients
 from ratchet.endpoints.reconcile import ServingReconciler
 from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.reconcile import JobReconciler
+from ratchet.jobs.retention import LogRetentionReconciler
 from ratchet.migrations import tables
 from ratchet.models.reconcile import PromotionReconciler
 from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler
@@ -38,6 +39,7 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
         PipelineReconciler(),
         PipelineRunReconciler(),
         EventSealer(),
+        LogRetentionReconciler(settings, clients),
     ]
 
 

@@ -40,6 +40,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_event_seals")),
         sa.UniqueConstraint("event_id", name=op.f("uq_event_seals_event_id")),
     )
+    op.create_table(
+        "log_retentions",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), server_default=db_now(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), server_default=db_now(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), server_default=db_now(), nullable=True),
+        sa.Column("lease", sa.Integer(), nullable=False),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_retentions")),
+    )
+    with op.batch_alter_table("log_retentions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_log_retentions_due_at"), ["due_at"], unique=False)
+
+    op.execute(sa.table("log_retentions", sa.column("id"), sa.column("lease")).insert().values(id="logs", lease=0))
     chain = sa.table("event_chains", *map(sa.column, ("id", "seq", "hash", "event_id", "lease")))
     op.execute(chain.insert().values(id="events", seq=0, hash="0" * 64, event_id=0, lease=0))
     _forbid_changes()
@@ -79,3 +93,4 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER events_no_delete")
         op.drop_table("event_seals")
     op.drop_table("event_chains")
+    op.drop_table("log_retentions")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ratchet_pipelines.logs.redact import Redactor, masked, secrets_of
+from ratchet_pipelines.logs.redact import ENVELOPE, Redactor, masked, secrets_of
+from ratchet_pipelines.spec import ENVELOPE_VARIABLE
 
 CANARIES = [
     "rt_" + "aB3" * 14,
@@ -97,3 +98,11 @@ def test_a_private_key_over_many_lines() -> None:
 def test_a_long_line_takes_no_long_time() -> None:
     for part in ("a.", "a-b:", "password ", "key_", "://a:", "eyJ."):
         masked(part * (16_000 // len(part)))
+
+
+def test_the_variables_that_a_spec_gives_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ENVELOPE == ENVELOPE_VARIABLE
+    monkeypatch.setenv(ENVELOPE, '{"spec": {"env": {"DB_PASSWORD": "canary-canary"}}}')
+    assert Redactor.of_process().line("canary-canary") == "***"
+    monkeypatch.setenv(ENVELOPE, "[")
+    assert Redactor.of_process().line("canary-canary") == "canary-canary"

@@ -87,6 +87,8 @@ def test_nothing_is_captured_outside_a_job(tmp_path: Path) -> None:
 
 
 class FakeStore:
+    flush_s = 0.1
+
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.down = False
