@@ -7,6 +7,7 @@ from ratchet.cli import (
     admin,
     apply,
     completion,
+    custom,
     documents,
     endpoints,
     jobs,
@@ -33,6 +34,7 @@ app = App(
 stack.add_to(app)
 train.add_to(app)
 log.add_to(app)
+custom.add_to(app)
 apply.add_to(app)
 documents.add_to(app)
 

@@ -9,6 +9,8 @@ import typer
 from ratchet.cli.app import App
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ratchet.sdk.client import Client
     from ratchet.sdk.resources import Job, Plan
 
@@ -75,7 +77,7 @@ def train(
     from ratchet.cli.files import assignments
 
     spec = {
-        **_common("train", name, seed, deadline, priority, _resources(workers, cpus, gpus)),
+        **common("train", name, seed, deadline, priority, resources(workers, cpus, gpus)),
         "recipe": recipe,
         "data": _data(data, target, feature),
         "params": assignments(param, "-p"),
@@ -113,7 +115,7 @@ def sweep(
     from ratchet.cli.files import assignments, search_space
 
     spec = {
-        **_common("sweep", name, seed, deadline, priority, _resources(workers, cpus, gpus)),
+        **common("sweep", name, seed, deadline, priority, resources(workers, cpus, gpus)),
         "recipe": recipe,
         "data": _data(data, target, feature),
         "params": assignments(param, "-p"),
@@ -142,14 +144,14 @@ def evaluate(
 
     chosen = [model_version(text) for text in models]
     spec = {
-        **_common("evaluate", name, None, None, None, {}),
+        **common("evaluate", name, None, None, None, {}),
         "data": _data(data, target, feature),
         "models": [{"name": model, "version": version} for model, version in chosen],
     }
     start(spec, follow=follow, wait=wait, dry_run=dry_run)
 
 
-def _common(
+def common(
     kind: str, name: str | None, seed: int | None, deadline: int | None, priority: int | None, resources: dict[str, Any]
 ) -> dict[str, Any]:
     return {
@@ -166,18 +168,31 @@ def _data(uri: str, target: str, features: list[str]) -> dict[str, Any]:
     return {"uri": uri, "target": target, **({"features": features} if features else {})}
 
 
-def _resources(workers: int, cpus: float | None, gpus: float | None) -> dict[str, Any]:
-    asked = {"workers": workers, "cpus_per_worker": cpus, "gpus_per_worker": gpus}
+def resources(workers: int, cpus: float | None, gpus: float | None, memory_gib: float | None = None) -> dict[str, Any]:
+    asked = {
+        "workers": workers,
+        "cpus_per_worker": cpus,
+        "gpus_per_worker": gpus,
+        "memory_gib_per_worker": memory_gib,
+    }
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def start(spec: dict[str, Any], *, follow: bool, wait: bool, dry_run: bool) -> None:
-    """Submits a job (what is None is left to the server), and stays with it as asked."""
+def start(
+    spec: dict[str, Any],
+    *,
+    prepare: Callable[[Client], dict[str, Any]] = lambda ratchet: {},
+    follow: bool,
+    wait: bool,
+    dry_run: bool,
+) -> None:
+    """Submits a job (what is None is left to the server), and stays with it as asked. `prepare` gives more fields."""
     from ratchet.cli import output
     from ratchet.cli.context import client
 
     body = {name: value for name, value in spec.items() if value is not None}
     with client() as ratchet:
+        body |= prepare(ratchet)
         if dry_run:
             plan = ratchet.jobs.plan(body)
             output.emit(plan, lambda: show_plan(plan))

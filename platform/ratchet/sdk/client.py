@@ -9,6 +9,7 @@ from typing import Self
 import httpx2
 
 from ratchet.sdk.admin import Events, Projects, Tokens
+from ratchet.sdk.bundles import Bundles
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.config import Connection, resolve
 from ratchet.sdk.documents import Documents
@@ -29,6 +30,7 @@ class Api(Scope[Mode]):
         self.connection = connection
         super().__init__(Transport(connection, wire, attempts=attempts), connection.project, blocking=wire.blocking)
         self.jobs: Jobs[Mode] = self._part(Jobs)
+        self.bundles: Bundles[Mode] = self._part(Bundles)
         self.models: Models[Mode] = self._part(Models)
         self.endpoints: Endpoints[Mode] = self._part(Endpoints)
         self.abtests: ABTests[Mode] = self._part(ABTests)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from ratchet.sdk.bundles import Bundles
 from ratchet.sdk.collection import PATIENCE_S, Collection, body_of, id_of
-from ratchet.sdk.errors import JobFailed, ServerUnavailable
-from ratchet.sdk.modes import Mode, operation, stream
+from ratchet.sdk.errors import Invalid, JobFailed, ServerUnavailable
+from ratchet.sdk.modes import Async, Mode, operation, stream
 from ratchet.sdk.resources import Job, LogEntry, LogPage, Plan, Series, Trial, Waiting
 from ratchet.sdk.transport import backoff
 
@@ -44,6 +46,48 @@ class Jobs(Collection[Mode, Job]):
         answer never starts a second job.
         """
         return await self._post(Job, self._address("jobs"), body_of(spec), idempotency_key=idempotency_key)
+
+    @operation
+    async def custom(
+        self,
+        /,
+        entrypoint: Sequence[str],
+        *,
+        code: str | Path | Mapping[str, Any],
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Runs a program of your own: `custom(["python", "train.py"], code="./train", env={"LR": "0.1"})`.
+
+        `code` is a folder or an archive, which is uploaded, or where the code is: `{"kind": "git", "url": …,
+        "commit": …}`, `{"kind": "image", "uri": …}`. `fields` are those of the spec.
+        """
+        if not isinstance(code, Mapping):
+            bundles: Bundles[Async] = self._part(Bundles)
+            code = {"kind": "archive", "digest": (await bundles.upload(code)).digest}
+        spec = {"kind": "custom", "code": dict(code), "entrypoint": list(entrypoint), **fields}
+        return await self.submit(spec, idempotency_key=idempotency_key)
+
+    @operation
+    async def batch_predict(
+        self,
+        /,
+        model: str | Mapping[str, Any],
+        input: str,
+        output: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Predicts every row of a table: `batch_predict("cancer:champion", "s3://bucket/rows.parquet")`.
+
+        `model` is `NAME:VERSION`, `NAME:ALIAS` or `{"name": …, "version": …}`; `fields` are those of the spec. When the
+        job has ended, `job.result["output"]` is the folder of the results.
+        """
+        spec = {"kind": "batch_prediction", "model": model_choice(model), "input": input, **fields}
+        if output is not None:
+            spec["output"] = output
+        return await self.submit(spec, idempotency_key=idempotency_key)
 
     @operation
     async def plan(self, spec: Spec) -> Plan:
@@ -183,6 +227,16 @@ class Jobs(Collection[Mode, Job]):
     def trials(self, job: str | Job) -> AsyncIterator[Trial]:
         """The trials of a sweep."""
         return self._pages(Trial, self._address("jobs", id_of(job), "trials"))
+
+
+def model_choice(model: str | Mapping[str, Any]) -> dict[str, Any]:
+    """`cancer:3` and `cancer:champion` as a spec has them."""
+    if isinstance(model, Mapping):
+        return dict(model)
+    name, _, which = model.partition(":")
+    if not name or not which:
+        raise Invalid(f"{model!r} is no version of a model: write NAME:VERSION or NAME:ALIAS.")
+    return {"name": name, **({"version": int(which)} if which.isdigit() else {"alias": which})}
 
 
 def raise_for_status(job: Job) -> None:

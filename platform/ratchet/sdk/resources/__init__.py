@@ -7,6 +7,7 @@ A field that this version does not know is kept, so that a newer server's answer
 from ratchet.sdk.resources.base import Resource
 from ratchet.sdk.resources.jobs import (
     Attempt,
+    Bundle,
     Failure,
     Job,
     LogEntry,
@@ -56,6 +57,7 @@ __all__ = [
     "AliasMove",
     "Attempt",
     "Break",
+    "Bundle",
     "Check",
     "Cluster",
     "Difference",

@@ -75,6 +75,20 @@ class Job(Resource):
         return self.status in JOB_ENDED
 
 
+class Bundle(Resource):
+    """Code that was uploaded for custom jobs."""
+
+    id: str
+    project: str = ""
+    digest: str
+    format: str = ""
+    size_bytes: int = 0
+    files: int = 0
+    expanded_bytes: int = 0
+    created_by: str | None = None
+    created_at: datetime | None = None
+
+
 class Point(Resource):
     step: int = 0
     value: float | None = None

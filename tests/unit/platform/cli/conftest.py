@@ -32,7 +32,7 @@ class FakeApi:
             raise httpx2.ConnectError("refused")
         path = request.url.path.removeprefix("/api/v1").removeprefix("/projects/default")
         self.queries.append(dict(request.url.params))
-        self.sent.append((request.method, path, json.loads(request.content) if request.content else None))
+        self.sent.append((request.method, path, _body(request)))
         status, body = self.answers.get((request.method, path), (404, {"detail": f"No {path} here."}))
         if isinstance(body, str):
             return httpx2.Response(status, text=body, headers={"content-type": "text/event-stream"})
@@ -40,6 +40,14 @@ class FakeApi:
 
     def body(self, method: str, path: str) -> Any:
         return next(body for sent, at, body in reversed(self.sent) if (sent, at) == (method, path))
+
+
+def _body(request: httpx2.Request) -> Any:
+    """What a request holds: JSON, or the bytes of an upload."""
+    content = request.read()
+    if request.headers.get("content-type") == "application/octet-stream":
+        return content
+    return json.loads(content) if content else None
 
 
 async def no_sleep(seconds: float) -> None:
