@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,9 +64,9 @@ class Platform:
         return await_value(lambda: row if JobStatus((row := self.job(job_id)).status).ended else None, 150)
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder: Path = tmp_path_factory.mktemp("jobs")
+@contextmanager
+def running_platform(folder: Path, **changes: Any) -> Iterator[Platform]:
+    """All of it in `folder`; `changes` are settings."""
     with mlflow_server(folder) as mlflow_url, private_ray() as ray:
         settings = Settings(
             database_url=f"sqlite:///{folder}/ratchet.db",
@@ -74,6 +75,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             ray_token=ray.token,  # type: ignore[arg-type] - pydantic makes a secret of it
             mlflow_url=mlflow_url,
             mlflow_job_url=mlflow_url,
+            **changes,
         )
         db.upgrade(settings.database)
         sessions, clients = db.session_factory(db.open_engine(settings.database)), connect(settings)
@@ -87,6 +89,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield Platform(sessions, clients)
         loop.stop()
         thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with running_platform(tmp_path_factory.mktemp("jobs")) as platform:
+        yield platform
 
 
 def test_a_training_becomes_a_version_under_candidate(platform: Platform) -> None:

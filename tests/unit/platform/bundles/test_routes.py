@@ -175,6 +175,7 @@ def test_a_body_without_end_is_cut_where_its_limit_is(api, small, tmp_path, monk
         answer.append(message)
 
     headers = [(name.lower().encode(), value.encode()) for name, value in api.headers("writer").items()]
+    headers.append((b"host", b"ratchet.test"))
     scope = {"type": "http", "method": "POST", "path": BUNDLES, "headers": headers, "query_string": b""}
     scope |= {"scheme": "http", "server": ("ratchet.test", 80), "client": ("127.0.0.1", 1), "http_version": "1.1"}
     asyncio.run(small.app(scope, chunk, send))
