@@ -19,7 +19,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from ratchet_pipelines import notes
+from ratchet_pipelines import notes, tracing
 from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError, rank_of
 from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.logs.redact import Redactor
@@ -47,7 +47,8 @@ def main() -> int:
         if notes.is_barred(envelope.storage, envelope.job, envelope.attempt):
             _say("It was stopped before it began.")
             return CANCELLED
-        message = _job(envelope)(envelope)
+        with tracing.span(envelope):
+            message = _job(envelope)(envelope)
     except (CancelledJobError, KeyboardInterrupt):
         _end(envelope, "KILLED", "The job was stopped.")
         _say(f"Stopped: {envelope.job}.")

@@ -26,10 +26,12 @@ from ratchet import (
     db,
     errors,
     health,
+    housekeeping,
     idempotency,
     keys,
     logs,
     middleware,
+    openapi,
     outages,
 )
 from ratchet.abtests import routes as abtests
@@ -55,6 +57,8 @@ from ratchet.projects.service import ensure_default
 from ratchet.queue import routes as queue
 from ratchet.settings import Settings
 from ratchet.tracking import routes as tracking
+from ratchet.webhooks import routes as webhooks
+from ratchet.webhooks.service import ensure_outbox
 
 ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
@@ -69,6 +73,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     pipelines.router,
     documents.router,
     audit.router,
+    webhooks.router,
 )
 
 NOTE_EVERY_S = 60.0
@@ -83,7 +88,8 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
         summary="Train, tune, track, deploy, compare, watch and retrain models.",
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
-        responses={"default": {"model": errors.Problem, "description": "Any error, as problem details (RFC 9457)."}},
+        responses=openapi.PROBLEMS,
+        telemetry={"auto_configure": True},
         docs_url="/docs",
         redoc_url=None,
     )
@@ -108,6 +114,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.include_router(tracking.router)
     dashboard.mount(app, Path(__file__).parent / "static")
     middleware.install(app, settings)
+    openapi.install(app)
     return app
 
 
@@ -118,6 +125,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with app.state.sessions() as session:
         ensure_default(session)
         ensure_cluster(session)
+        ensure_outbox(session)
+        housekeeping.ensure(session)
         app.state.page_key = keys.ensure(session, keys.PAGE_TOKENS)
         if settings.bootstrap_token_file is not None:
             tokens.bootstrap(session, settings.bootstrap_token_file.read_text().strip())

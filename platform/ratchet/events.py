@@ -104,18 +104,18 @@ def emit(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     message: str = "",
-) -> None:
+) -> Event:
     """Write the event in the caller's transaction: it is there exactly when the change is."""
     kind, target_id = target
-    session.add(
-        Event(
-            project=project,
-            actor=actor,
-            action=action,
-            target_kind=kind,
-            target_id=target_id,
-            before=before,
-            after=after,
-            message=message,
-        )
+    event = Event(
+        project=project,
+        actor=actor,
+        action=action,
+        target_kind=kind,
+        target_id=target_id,
+        before=before,
+        after=after,
+        message=message,
     )
+    session.add(event)
+    return event

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ratchet import tracing
 from ratchet.errors import TooLarge, problem
 from ratchet.hosts import Hosts
 from ratchet.identity.limits import Allowance
@@ -56,6 +57,7 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id.set(given if REQUEST_ID.match(given) else secrets.token_hex(8))
+        tracing.incoming.set(tracing.valid(headers.get(b"traceparent", b"").decode("latin-1")))
         limited = not scope["path"].startswith(UNLIMITED)
         limit = self.max_bundle_bytes if BUNDLES.match(scope["path"]) else self.max_body_bytes
         answer = _Answer(scope, send)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ratchet.secretfile import keep_secret
@@ -93,6 +93,11 @@ class Settings(BaseSettings):
     """The same ingress as the reconciler reaches it; `serve_url` when empty."""
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(default=8471, ge=1, le=65_535)
+
+    webhook_allow_http: bool = False
+    """Whether webhooks may be sent without TLS."""
+    webhook_allowed_networks: list[IPvAnyNetwork] = []
+    """Networks beside the public internet that webhooks may be sent to, such as `10.20.0.0/16`."""
 
     log_format: str = "json"
     """Of the platform's own log: `json`, or `text` for a terminal."""

@@ -49,6 +49,8 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             attempt=row.attempt,
             spec=row.spec,
             created_by=row.created_by,
+            request_id=row.request_id or "",
+            trace=row.trace,
             experiment_id=row.experiment_id,
             run_id=row.run_id,
             misses=row.misses,

@@ -40,6 +40,8 @@ def request(
     spec: Mapping[str, Any],
     instance: str,
     resume_from: Sequence[str] = (),
+    request_id: str = "",
+    trace: str | None = None,
 ) -> EngineRequest:
     envelope = Envelope.model_validate(
         {
@@ -65,12 +67,16 @@ def request(
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
             "PYTHONUNBUFFERED": "1",
+            **({"TRACEPARENT": trace} if trace else {}),
             **({FILE_GIT_VARIABLE: "1"} if settings.allow_file_git else {}),
             # Ray Train ends its workers on SIGINT alone, and not within Ray's default of 3 s.
             "RAY_JOB_STOP_SIGNAL": "SIGINT",
             "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
         },
-        metadata={"job": job, "project": project, "instance": instance},
+        metadata={
+            **{"job": job, "project": project, "instance": instance},
+            **({"request_id": request_id} if request_id else {}),
+        },
         driver=driver,
     )
 

@@ -42,13 +42,14 @@ def _subject(project: str, job_id: str, principal: Reader, request: Request) -> 
 
 JobSubject = Annotated[Subject, Depends(_subject)]
 JobPage = Annotated[Page, Depends(listing(JOB_FIELDS))]
+SpecBody = Annotated[JobSpec, Body(title="JobSpec")]
 TrialPage = Annotated[Page, Depends(listing(TRIAL_FIELDS))]
 
 
 @router.post(JOBS, status_code=202)
 def submit_job(
     project: str,
-    spec: JobSpec,
+    spec: SpecBody,
     principal: Writer,
     session: IdempotentSession,
     request: Request,
@@ -60,7 +61,7 @@ def submit_job(
 
 
 @router.post(f"{JOBS}:plan")
-def plan_job(project: str, spec: JobSpec, principal: Reader, session: ReadSession, request: Request) -> PlanView:
+def plan_job(project: str, spec: SpecBody, principal: Reader, session: ReadSession, request: Request) -> PlanView:
     """What the spec would do and Ray would be given, with all the checks of a submission and nothing started."""
     return service.plan(session, project=project, spec=spec, settings=_settings(request))
 

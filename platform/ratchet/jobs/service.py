@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import null, select
 from sqlalchemy.orm import Session
 
-from ratchet import events
+from ratchet import events, logs, tracing
 from ratchet.bundles import service as bundles
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
@@ -259,6 +259,8 @@ def _draft(project: str, spec: JobSpec, actor: str) -> Job:
         name=spec.name or job_id,
         spec=spec.model_dump(mode="json"),
         created_by=actor,
+        request_id=logs.request_id.get() or None,
+        trace=tracing.current(),
         priority=spec.priority,
         cpus=needs.cpus,
         gpus=needs.gpus,

@@ -60,6 +60,8 @@ class Seen:
     attempt: int
     spec: dict[str, Any]
     created_by: str
+    request_id: str
+    trace: str | None
     experiment_id: str | None
     run_id: str | None
     misses: int
@@ -190,6 +192,8 @@ class Actor:
                 spec=seen.spec,
                 instance=seen.instance,
                 resume_from=seen.resume_from,
+                request_id=seen.request_id,
+                trace=seen.trace,
             )
             token = jobtokens.sign(self.settings.secret_key, JobClaim(seen.id, seen.attempt, experiment_id, run_id))
             self.clients.jobs.submit(

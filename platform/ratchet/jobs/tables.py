@@ -33,6 +33,10 @@ class Job(Identified, Leased, Base):
     """The job whose spec, with changes, this one's is."""
     retry_of: Mapped[str | None]
     """The job that ended and whose work this one goes on with."""
+    request_id: Mapped[str | None]
+    """Of the request that asked for it: what the reconciler logs of it has the same."""
+    trace: Mapped[str | None]
+    """The `traceparent` of that request (W3C Trace Context)."""
     priority: Mapped[int] = mapped_column(default=0)
     cpus: Mapped[float]
     """What it takes of the cluster while it occupies room: all of it at once."""

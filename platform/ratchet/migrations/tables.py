@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratchet import events, idempotency, keys
+from ratchet import events, housekeeping, idempotency, keys
 from ratchet.abtests import tables as abtests
 from ratchet.audit import tables as audit
 from ratchet.bundles import tables as bundles
@@ -16,9 +16,10 @@ from ratchet.pipelines import tables as pipelines
 from ratchet.projects import tables as projects
 from ratchet.queue import tables as queue
 from ratchet.reconciler import tables as reconcilers
+from ratchet.webhooks import tables as webhooks
 
 ALL = (
     *(events, audit, idempotency, keys, identity, projects, jobs, queue, models, endpoints, abtests, monitors),
-    *(pipelines, reconcilers, bundles),
+    *(pipelines, reconcilers, bundles, webhooks, housekeeping),
 )
 metadata = Base.metadata

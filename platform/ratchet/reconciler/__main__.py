@@ -14,6 +14,7 @@ from ratchet.audit.reconcile import EventSealer
 from ratchet.clients import connect
 from ratchet.clients.ports import Clients
 from ratchet.endpoints.reconcile import ServingReconciler
+from ratchet.housekeeping import HousekeepingReconciler
 from ratchet.jobs.cluster import ClusterReconciler
 from ratchet.jobs.reconcile import JobReconciler
 from ratchet.jobs.retention import LogRetentionReconciler
@@ -24,6 +25,7 @@ from ratchet.pipelines.reconcile import PipelineReconciler, PipelineRunReconcile
 from ratchet.queue.reconcile import QueueReconciler
 from ratchet.reconciler.loop import Loop, Reconciler
 from ratchet.settings import Settings
+from ratchet.webhooks.reconcile import DeliveryReconciler, OutboxReconciler
 
 
 def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, Any, Any]]:
@@ -40,6 +42,9 @@ def reconcilers(settings: Settings, clients: Clients) -> list[Reconciler[Any, An
         PipelineRunReconciler(),
         EventSealer(),
         LogRetentionReconciler(settings, clients),
+        OutboxReconciler(),
+        DeliveryReconciler(settings),
+        HousekeepingReconciler(),
     ]
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.db import now, read_only
-from ratchet.logs import logger
+from ratchet.logs import logger, request_id
 from ratchet.reconciler import claims
 from ratchet.reconciler.claims import LEASE, Claim, StaleClaimError
 from ratchet.reconciler.heartbeat import Heartbeat
@@ -81,6 +81,7 @@ def step(sessions: sessionmaker[Session], reconciler: Reconciler[Any, Any, Any],
     mine = Claim(reconciler.table, row_id, lease)
     with read_only(sessions) as session:
         row = session.get(reconciler.table, row_id)
+        request_id.set(getattr(row, "request_id", None) or "")
         seen = reconciler.load(session, row) if row is not None else None
         due_before = row.due_at if row is not None else None
     found = None

@@ -40,6 +40,7 @@ def known(api: Any) -> dict[str, str]:
     made("/monitors", name="drift", endpoint="cancer", pipeline="retrain")
     made("/abtests", name="first", endpoint="cancer", control="a", treatment="b")
     check = made("/monitors/drift:check")["id"]
+    made("/webhooks", name="chat", url="https://hooks.example.com/x")
     with api.sessions() as session, fsspec.open(session.get_one(Check, check).report, "wb", auto_mkdir=True) as file:
         file.write(b"<html></html>")
     packed = io.BytesIO()
@@ -59,6 +60,8 @@ def known(api: Any) -> dict[str, str]:
         "check": check,
         "pipeline": "retrain",
         "kind": "train",
+        "webhook": "chat",
+        "delivery": made("/webhooks/chat:test")["id"],
         "run": made("/pipelines/retrain:run")["id"],
         "token_id": made("/tokens", name="mine", scope="read")["id"],
         "account_id": made("/service-accounts", name="shop")["id"],

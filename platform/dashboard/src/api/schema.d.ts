@@ -1263,6 +1263,149 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Webhooks */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Create Webhook
+         * @description Send the project's events to an address. The answer has the secret that signs them, this once.
+         */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Webhook */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description With its deliveries.
+         */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Webhook
+         * @description Change what is given. One that the platform disabled is enabled so.
+         */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhook Deliveries
+         * @description What was sent and what became of it, newest first.
+         */
+        get: operations["list_webhook_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}/deliveries/{delivery}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Webhook Delivery */
+        get: operations["get_webhook_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}/deliveries/{delivery}:redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver Webhook
+         * @description Send it again, under the same id.
+         */
+        post: operations["redeliver_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}:rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description A new secret. For a day the one before signs too.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{webhook}:test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Webhook
+         * @description Send it an event `webhook.tested`, whatever it listens to.
+         */
+        post: operations["test_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/queue": {
         parameters: {
             query?: never;
@@ -1387,7 +1530,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Readyz */
+        /**
+         * Readyz
+         * @description Whether requests can be served. Without a reconciler they can, and what they ask for is not done: degraded.
+         */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -1476,13 +1622,11 @@ export interface components {
              * @default 100
              */
             min_units: number;
-            /**
-             * On Win
-             * @default promote
-             * @enum {string}
-             */
-            on_win: "promote" | "none";
+            /** @default promote */
+            on_win: components["schemas"]["ABTestSettingsOnWin"];
         };
+        /** @enum {string} */
+        ABTestSettingsOnWin: "promote" | "none";
         /** ABTestView */
         ABTestView: {
             /** Alpha */
@@ -1743,16 +1887,14 @@ export interface components {
         BreakView: {
             /** Event Id */
             event_id: number | null;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "altered" | "deleted" | "inserted" | "unsealed" | "truncated" | "anchor";
+            kind: components["schemas"]["BreakViewKind"];
             /** Message */
             message: string;
             /** Seq */
             seq: number;
         };
+        /** @enum {string} */
+        BreakViewKind: "altered" | "deleted" | "inserted" | "unsealed" | "truncated" | "anchor";
         /** BundleView */
         BundleView: {
             /**
@@ -1855,8 +1997,7 @@ export interface components {
          *     and memory; with more it holds none itself, and starts its workers with Ray.
          */
         Custom: {
-            /** Code */
-            code: components["schemas"]["Archive"] | components["schemas"]["Git"] | components["schemas"]["Image"];
+            code: components["schemas"]["CustomCode"];
             /**
              * Deadline S
              * @description Seconds a job may run, over all its attempts, before it is stopped.
@@ -1942,6 +2083,7 @@ export interface components {
              */
             working_dir: string;
         };
+        CustomCode: components["schemas"]["Archive"] | components["schemas"]["Git"] | components["schemas"]["Image"];
         /**
          * Data
          * @description A table by address, and how it is split.
@@ -1975,6 +2117,57 @@ export interface components {
              * @default 0.2
              */
             validation_fraction: number;
+        };
+        /** DeliveryAttemptView */
+        DeliveryAttemptView: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Duration Ms */
+            duration_ms: number;
+            /** Message */
+            message: string;
+            /** Status Code */
+            status_code: number | null;
+        };
+        /**
+         * DeliveryStatus
+         * @enum {string}
+         */
+        DeliveryStatus: "pending" | "delivered" | "dead";
+        /**
+         * DeliveryView
+         * @description One event for one webhook, and what became of it.
+         */
+        DeliveryView: {
+            /** Action */
+            action: string;
+            /** Attempts */
+            attempts: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Due At */
+            due_at: string | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Event */
+            event: number;
+            /** Id */
+            id: string;
+            /** Log */
+            log: components["schemas"]["DeliveryAttemptView"][];
+            /** Message */
+            message: string;
+            status: components["schemas"]["DeliveryStatus"];
+            /** Status Code */
+            status_code: number | null;
+            /** Webhook */
+            webhook: string;
         };
         /** Difference */
         Difference: {
@@ -2369,8 +2562,11 @@ export interface components {
             message: string;
             /** Pointer */
             pointer: string;
-            /** Value */
-            value?: unknown;
+            /**
+             * Value
+             * @default null
+             */
+            value: unknown;
         };
         /**
          * Gate
@@ -2434,6 +2630,7 @@ export interface components {
             /** Version */
             version: string;
         };
+        JobSpec: components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
         /**
          * JobStatus
          * @enum {string}
@@ -2615,14 +2812,18 @@ export interface components {
              */
             greater_is_better?: boolean | null;
             /**
-             * Kind
              * @description `accuracy`: 1 when the prediction equals the outcome, else 0. `mean_outcome`: the outcome itself, a number.
              *     `absolute_error`, `squared_error`: of a numeric prediction.
              * @default accuracy
-             * @enum {string}
              */
-            kind: "accuracy" | "mean_outcome" | "absolute_error" | "squared_error";
+            kind: components["schemas"]["MetricKind"];
         };
+        /**
+         * @description `accuracy`: 1 when the prediction equals the outcome, else 0. `mean_outcome`: the outcome itself, a number.
+         *     `absolute_error`, `squared_error`: of a numeric prediction.
+         * @enum {string}
+         */
+        MetricKind: "accuracy" | "mean_outcome" | "absolute_error" | "squared_error";
         /** MetricPointView */
         MetricPointView: {
             /** Step */
@@ -2817,15 +3018,13 @@ export interface components {
             min_units: number;
             /** Name */
             name: string;
-            /**
-             * On Win
-             * @default promote
-             * @enum {string}
-             */
-            on_win: "promote" | "none";
+            /** @default promote */
+            on_win: components["schemas"]["NewABTestOnWin"];
             /** Treatment */
             treatment: string;
         };
+        /** @enum {string} */
+        NewABTestOnWin: "promote" | "none";
         /** NewAlias */
         NewAlias: {
             /** Version */
@@ -2950,9 +3149,9 @@ export interface components {
              * @description Cron, in UTC: when to retrain whether or not anything drifted.
              */
             schedule?: string | null;
-            /** Train */
-            train: components["schemas"]["Train"] | components["schemas"]["Sweep"];
+            train: components["schemas"]["NewPipelineTrain"];
         };
+        NewPipelineTrain: components["schemas"]["Train"] | components["schemas"]["Sweep"];
         /** NewProject */
         NewProject: {
             /**
@@ -3078,6 +3277,25 @@ export interface components {
              */
             weight: number;
         };
+        /** NewWebhook */
+        NewWebhook: {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Events
+             * @default [
+             *       "*"
+             *     ]
+             */
+            events: string[];
+            /** Name */
+            name: string;
+            /** Url */
+            url: string;
+        };
         /** OidcConfig */
         OidcConfig: {
             /** Login Url */
@@ -3134,6 +3352,16 @@ export interface components {
         PageOf_CheckView_: {
             /** Items */
             items: components["schemas"]["CheckView"][];
+            /**
+             * Next Page Token
+             * @default
+             */
+            next_page_token: string;
+        };
+        /** PageOf[DeliveryView] */
+        PageOf_DeliveryView_: {
+            /** Items */
+            items: components["schemas"]["DeliveryView"][];
             /**
              * Next Page Token
              * @default
@@ -3270,6 +3498,16 @@ export interface components {
              */
             next_page_token: string;
         };
+        /** PageOf[WebhookView] */
+        PageOf_WebhookView_: {
+            /** Items */
+            items: components["schemas"]["WebhookView"][];
+            /**
+             * Next Page Token
+             * @default
+             */
+            next_page_token: string;
+        };
         /** PipelineRunView */
         PipelineRunView: {
             /**
@@ -3329,9 +3567,9 @@ export interface components {
              * @description Cron, in UTC: when to retrain whether or not anything drifted.
              */
             schedule?: string | null;
-            /** Train */
-            train: components["schemas"]["Train"] | components["schemas"]["Sweep"];
+            train: components["schemas"]["PipelineSettingsTrain"];
         };
+        PipelineSettingsTrain: components["schemas"]["Train"] | components["schemas"]["Sweep"];
         /**
          * PipelineSpec
          * @description What is trained, what it must show, and where it is then tried.
@@ -3359,9 +3597,9 @@ export interface components {
             /** Endpoint */
             endpoint: string;
             gate: components["schemas"]["Gate"];
-            /** Train */
-            train: components["schemas"]["Train"] | components["schemas"]["Sweep"];
+            train: components["schemas"]["PipelineSpecTrain"];
         };
+        PipelineSpecTrain: components["schemas"]["Train"] | components["schemas"]["Sweep"];
         /** PipelineView */
         PipelineView: {
             /**
@@ -3408,7 +3646,7 @@ export interface components {
             /** Predicted Start At */
             predicted_start_at: string | null;
             /** Predicted Start Basis */
-            predicted_start_basis: ("history" | "deadline") | null;
+            predicted_start_basis: components["schemas"]["PlanViewPredictedStartBasis"] | null;
             /** Reason */
             reason: string | null;
             request: components["schemas"]["EngineRequestView"];
@@ -3419,6 +3657,8 @@ export interface components {
             /** Starts Now */
             starts_now: boolean;
         };
+        /** @enum {string} */
+        PlanViewPredictedStartBasis: "history" | "deadline";
         /** Predictions */
         Predictions: {
             /** Items */
@@ -3560,7 +3800,7 @@ export interface components {
             /** Predicted Start At */
             predicted_start_at: string | null;
             /** Predicted Start Basis */
-            predicted_start_basis: ("history" | "deadline") | null;
+            predicted_start_basis: components["schemas"]["QueuedJobViewPredictedStartBasis"] | null;
             /** Priority */
             priority: number;
             /** Project */
@@ -3573,6 +3813,8 @@ export interface components {
             /** Reason */
             reason: string;
         };
+        /** @enum {string} */
+        QueuedJobViewPredictedStartBasis: "history" | "deadline";
         /** QuotaUsage */
         QuotaUsage: {
             /** Cpus */
@@ -3622,6 +3864,23 @@ export interface components {
              */
             weight: number;
         };
+        /** Readiness */
+        Readiness: {
+            /** Checks */
+            checks: components["schemas"]["ReadinessCheck"][];
+            status: components["schemas"]["ReadinessStatus"];
+        };
+        /** ReadinessCheck */
+        ReadinessCheck: {
+            /** Message */
+            message: string;
+            /** Name */
+            name: string;
+            /** Ok */
+            ok: boolean;
+        };
+        /** @enum {string} */
+        ReadinessStatus: "ok" | "degraded";
         /**
          * Receipt
          * @description What became of outcomes that were sent.
@@ -3656,14 +3915,12 @@ export interface components {
             body: {
                 [key: string]: unknown;
             };
-            /**
-             * Method
-             * @enum {string}
-             */
-            method: "POST" | "PUT";
+            method: components["schemas"]["RequestViewMethod"];
             /** Path */
             path: string;
         };
+        /** @enum {string} */
+        RequestViewMethod: "POST" | "PUT";
         /**
          * Resources
          * @description What a job asks of the cluster. All workers start together or none does.
@@ -3799,12 +4056,8 @@ export interface components {
              * @default val/loss
              */
             metric: string;
-            /**
-             * Mode
-             * @default min
-             * @enum {string}
-             */
-            mode: "min" | "max";
+            /** @default min */
+            mode: components["schemas"]["SweepMode"];
             /** Model */
             model?: string | null;
             /** Name */
@@ -3865,7 +4118,7 @@ export interface components {
             retry_on: components["schemas"]["Retriable"][];
             /** Search */
             search: {
-                [key: string]: components["schemas"]["Uniform"] | components["schemas"]["Choice"];
+                [key: string]: components["schemas"]["SweepSearchValue"];
             };
             /**
              * Seed
@@ -3878,6 +4131,9 @@ export interface components {
              */
             trials: number;
         };
+        /** @enum {string} */
+        SweepMode: "min" | "max";
+        SweepSearchValue: components["schemas"]["Uniform"] | components["schemas"]["Choice"];
         /** TokenCreated */
         TokenCreated: {
             /**
@@ -4223,11 +4479,90 @@ export interface components {
             /** Predicted Start At */
             predicted_start_at?: string | null;
             /** Predicted Start Basis */
-            predicted_start_basis?: ("history" | "deadline") | null;
+            predicted_start_basis?: components["schemas"]["WaitViewPredictedStartBasis"] | null;
             /** Reason */
             reason: string | null;
             /** Waiting */
             waiting: boolean;
+        };
+        /** @enum {string} */
+        WaitViewPredictedStartBasis: "history" | "deadline";
+        /** WebhookChanges */
+        WebhookChanges: {
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Events */
+            events?: string[] | null;
+            /** Url */
+            url?: string | null;
+        };
+        /** WebhookCreated */
+        WebhookCreated: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Events */
+            events: string[];
+            /** Failures */
+            failures: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Previous Until */
+            previous_until: string | null;
+            /** Project */
+            project: string;
+            /** Reason */
+            reason: string;
+            /** Secret */
+            secret: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Url */
+            url: string;
+        };
+        /** WebhookView */
+        WebhookView: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Events */
+            events: string[];
+            /** Failures */
+            failures: number;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Previous Until */
+            previous_until: string | null;
+            /** Project */
+            project: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Url */
+            url: string;
         };
     };
     responses: never;
@@ -4258,13 +4593,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4287,13 +4631,29 @@ export interface operations {
                     "application/json": components["schemas"]["AuthConfig"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4317,13 +4677,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4357,13 +4726,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_EventView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4390,13 +4775,29 @@ export interface operations {
                     "application/json": components["schemas"]["VerificationView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4419,13 +4820,29 @@ export interface operations {
                     "application/json": components["schemas"]["Info"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4448,13 +4865,29 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4486,13 +4919,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_TokenView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4522,13 +4971,22 @@ export interface operations {
                     "application/json": components["schemas"]["TokenCreated"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4551,13 +5009,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4589,13 +5056,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_ProjectView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4625,13 +5108,22 @@ export interface operations {
                     "application/json": components["schemas"]["ProjectView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4656,13 +5148,29 @@ export interface operations {
                     "application/json": components["schemas"]["ProjectView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4698,13 +5206,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_ABTestView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4736,13 +5260,22 @@ export interface operations {
                     "application/json": components["schemas"]["ABTestView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4768,13 +5301,29 @@ export interface operations {
                     "application/json": components["schemas"]["ABTestView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4805,13 +5354,22 @@ export interface operations {
                     "application/json": components["schemas"]["ABTestView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4845,13 +5403,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_BundleView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4892,13 +5466,22 @@ export interface operations {
                     "application/json": components["schemas"]["BundleView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4924,13 +5507,29 @@ export interface operations {
                     "application/json": components["schemas"]["BundleView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4956,13 +5555,29 @@ export interface operations {
                     "application/json": components["schemas"]["CheckView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4986,13 +5601,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5021,13 +5645,22 @@ export interface operations {
                     "application/json": components["schemas"]["DocumentPlans"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5062,13 +5695,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_EndpointView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5100,13 +5749,22 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5132,13 +5790,29 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5171,13 +5845,22 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5206,13 +5889,22 @@ export interface operations {
                     "application/json": components["schemas"]["EndpointView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5245,13 +5937,22 @@ export interface operations {
                     "application/json": components["schemas"]["Receipt"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5279,13 +5980,29 @@ export interface operations {
                     "application/json": components["schemas"]["Predictions"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5314,13 +6031,29 @@ export interface operations {
                     "application/json": components["schemas"]["Traffic"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5356,13 +6089,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_EventView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5398,13 +6147,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_JobView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5423,7 +6188,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
+                "application/json": components["schemas"]["JobSpec"];
             };
         };
         responses: {
@@ -5436,13 +6201,22 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5468,13 +6242,29 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5512,13 +6302,22 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5558,13 +6357,29 @@ export interface operations {
                     "application/json": components["schemas"]["LogView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5600,13 +6415,22 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5632,13 +6456,29 @@ export interface operations {
                     "application/json": components["schemas"]["MetricsView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5673,13 +6513,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_TrialView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5705,13 +6561,29 @@ export interface operations {
                     "application/json": components["schemas"]["WaitView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5742,13 +6614,22 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5783,13 +6664,22 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5818,13 +6708,22 @@ export interface operations {
                     "application/json": components["schemas"]["JobView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5840,7 +6739,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
+                "application/json": components["schemas"]["JobSpec"];
             };
         };
         responses: {
@@ -5853,13 +6752,22 @@ export interface operations {
                     "application/json": components["schemas"]["PlanView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5893,13 +6801,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_MemberView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5931,13 +6855,22 @@ export interface operations {
                     "application/json": components["schemas"]["MemberView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5961,13 +6894,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5997,13 +6939,22 @@ export interface operations {
                     "application/json": components["schemas"]["MemberView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6037,13 +6988,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_ModelSummary_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6069,13 +7036,29 @@ export interface operations {
                     "application/json": components["schemas"]["ModelView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6111,13 +7094,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_AliasMoveView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6148,13 +7147,22 @@ export interface operations {
                     "application/json": components["schemas"]["PromotionView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6190,13 +7198,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_PromotionView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6229,13 +7253,22 @@ export interface operations {
                     "application/json": components["schemas"]["PromotionView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6262,13 +7295,29 @@ export interface operations {
                     "application/json": components["schemas"]["PromotionView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6302,13 +7351,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_MonitorView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6340,13 +7405,22 @@ export interface operations {
                     "application/json": components["schemas"]["MonitorView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6372,13 +7446,29 @@ export interface operations {
                     "application/json": components["schemas"]["MonitorView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6411,13 +7501,22 @@ export interface operations {
                     "application/json": components["schemas"]["MonitorView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6452,13 +7551,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_AlertView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6493,13 +7608,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_CheckView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6530,13 +7661,22 @@ export interface operations {
                     "application/json": components["schemas"]["CheckView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6567,13 +7707,22 @@ export interface operations {
                     "application/json": components["schemas"]["MonitorView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6604,13 +7753,22 @@ export interface operations {
                     "application/json": components["schemas"]["MonitorView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6646,13 +7804,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_PipelineRunView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6678,13 +7852,29 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineRunView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6715,13 +7905,22 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineRunView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6755,13 +7954,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_PipelineView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6793,13 +8008,22 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6825,13 +8049,29 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6864,13 +8104,22 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6901,13 +8150,22 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineRunView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6934,13 +8192,29 @@ export interface operations {
                     "application/json": components["schemas"]["QueueView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -6965,13 +8239,29 @@ export interface operations {
                     "application/json": components["schemas"]["QuotaView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7000,13 +8290,22 @@ export interface operations {
                     "application/json": components["schemas"]["QuotaView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7040,13 +8339,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_MemberView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7078,13 +8393,22 @@ export interface operations {
                     "application/json": components["schemas"]["MemberView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7108,13 +8432,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7148,13 +8481,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_TokenView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7186,13 +8535,22 @@ export interface operations {
                     "application/json": components["schemas"]["TokenCreated"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7216,13 +8574,508 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, name, url, enabled, reason, failures, created_by, created_at, updated_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOf_WebhookView_"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCreated"];
+                };
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChanges"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhook_deliveries: {
+        parameters: {
+            query?: {
+                /** @description At most 1,000; more are taken for that. */
+                page_size?: number;
+                /** @description `next_page_token` of the page before, with the same other parameters. */
+                page_token?: string;
+                /** @description Which: comparisons joined by and, or, not and parentheses. Fields: id, event, action, status, attempts, status_code, message, created_at, ended_at. */
+                filter?: string;
+                /** @description Fields with asc or desc, by commas. By default created_at desc. */
+                order_by?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOf_DeliveryView_"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhook_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                webhook: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeliver_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                webhook: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCreated"];
+                };
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again with the same key and body, the request is done once and answered alike. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
+            path: {
+                project: string;
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryView"];
+                };
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7247,13 +9100,29 @@ export interface operations {
                     "application/json": components["schemas"]["QueueView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7276,13 +9145,29 @@ export interface operations {
                     "application/json": components["schemas"]["RecipeView"][];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7307,13 +9192,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7334,13 +9228,22 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7372,13 +9275,29 @@ export interface operations {
                     "application/json": components["schemas"]["PageOf_UserView_"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7408,13 +9327,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7439,13 +9367,29 @@ export interface operations {
                     "application/json": components["schemas"]["UserView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7477,13 +9421,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserView"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7508,13 +9461,29 @@ export interface operations {
                     };
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7534,18 +9503,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: string;
-                    };
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7568,13 +9551,29 @@ export interface operations {
                     "application/json": components["schemas"]["KindView"][];
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -7601,13 +9600,29 @@ export interface operations {
                     };
                 };
             };
-            /** @description Any error, as problem details (RFC 9457). */
-            default: {
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
