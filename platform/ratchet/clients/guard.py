@@ -90,10 +90,10 @@ class Breaker:
 class Guarded:
     """Stands before an engine's client and has all its methods."""
 
-    def __init__(self, engine: str, client: Any) -> None:
+    def __init__(self, engine: str, client: Any, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._client = client
-        self._breaker = Breaker(engine)
+        self._breaker = Breaker(engine, clock)
 
     def __getattr__(self, method: str) -> Any:
         target = getattr(self._client, method)
@@ -123,10 +123,10 @@ class Guarded:
             call_seconds.labels(self._engine, method, outcome).observe(time.perf_counter() - began)
 
 
-def guarded(clients: Clients) -> Clients:
+def guarded(clients: Clients, clock: Callable[[], float] = time.monotonic) -> Clients:
     return Clients(
-        jobs=cast(RayJobs, Guarded("ray", clients.jobs)),
-        serve=cast(RayServe, Guarded("serve", clients.serve)),
-        mlflow=cast(Mlflow, Guarded("mlflow", clients.mlflow)),
-        storage=cast(Storage, Guarded("storage", clients.storage)),
+        jobs=cast(RayJobs, Guarded("ray", clients.jobs, clock)),
+        serve=cast(RayServe, Guarded("serve", clients.serve, clock)),
+        mlflow=cast(Mlflow, Guarded("mlflow", clients.mlflow, clock)),
+        storage=cast(Storage, Guarded("storage", clients.storage, clock)),
     )

@@ -117,7 +117,12 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         if moment < pending:
             return pending - moment
         message = f"It was not started within the {row.spec['pending_deadline_s']} s that it had to wait."
-        return self._fail(session, row, Reason.PENDING_DEADLINE_EXCEEDED, message)
+        reason = Reason.PENDING_DEADLINE_EXCEEDED
+        if row.attempt == 0:
+            return self._fail(session, row, reason, message)
+        # An earlier attempt left an MLflow run, which must be ended.
+        service.move(session, row, JobStatus.CANCELLING, reason=reason, message=message, actor=events.SYSTEM)
+        return AT_ONCE
 
     def _submitted(self, session: Session, row: Job, found: steps.Submitted) -> timedelta:
         row.experiment_id, row.run_id, row.engine_status = found.experiment_id, found.run_id, "PENDING"
@@ -213,7 +218,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
         row.engine_status = found.engine_status or row.engine_status
         reason = Reason(row.reason or Reason.CANCELLED)
         message = row.message or "It was stopped."
-        overran = reason is Reason.DEADLINE_EXCEEDED
+        overran = reason in (Reason.DEADLINE_EXCEEDED, Reason.PENDING_DEADLINE_EXCEEDED)
         service.end_attempt(session, row, AttemptStatus.FAILED if overran else AttemptStatus.CANCELLED, reason, message)
         to = JobStatus.FAILED if overran else JobStatus.CANCELLED
         service.move(session, row, to, reason=reason, message=message, actor=events.SYSTEM)

@@ -136,7 +136,7 @@ def cancel(session: Session, job: Job, *, actor: str) -> Job:
     if status is JobStatus.FINALIZING:
         raise Conflict("The job has done its work and is being finished.", code="job_finalizing")
     job.cancel_requested_at = now(session)
-    if status is JobStatus.QUEUED and job.run_id is None:
+    if status is JobStatus.QUEUED and job.attempt == 0:  # a later one has an MLflow run, which must be ended
         message = f"Cancelled by {actor} before it started."
         move(session, job, JobStatus.CANCELLED, reason=Reason.CANCELLED, message=message, actor=actor)
     elif status is not JobStatus.CANCELLING:

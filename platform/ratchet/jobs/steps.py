@@ -29,8 +29,8 @@ log = logger("jobs")
 
 RAY = "Ray"
 MAX_METRICS = 200
-LOG_PATIENCE = 5
-"""Looks at which a log that can't be saved holds up the end of its job."""
+PATIENCE = 5
+"""Looks at which a log that can't be saved, or a run that can't be looked for, holds up the end of a job."""
 STOP_PATIENCE_S = 3.0
 """After this a job that is still pending in Ray is barred: Ray can't stop one that it has not started."""
 CREDENTIAL_VARIABLE = "MLFLOW_TRACKING_TOKEN"
@@ -313,9 +313,20 @@ class Actor:
         elif info is None and not self._never_begins(seen):  # a submission on its way may have come just now
             return Live(RayStatus.RUNNING.value, None)
         self._save_log(seen)
-        run = self.clients.mlflow.get_run(seen.run_id) if seen.run_id else None
-        self._end_run(run, "KILLED")
+        self._end_run(self._find_run(seen), "KILLED")
         return Stopped(info.status.value if info else "", "")
+
+    def _find_run(self, seen: Seen) -> Run | None:
+        """Its run, also where a crash came between the opening of the run and the note of it."""
+        if seen.run_id is not None:
+            return self.clients.mlflow.get_run(seen.run_id)
+        try:
+            experiment_id = self.clients.mlflow.ensure_experiment(seen.project)
+            return self.clients.mlflow.find_run(experiment_id, RunTag.JOB, seen.id)
+        except EngineUnavailable:
+            if seen.misses < PATIENCE:
+                raise
+            return None  # most likely there is none, and its room must not be held for that
 
     def _never_begins(self, seen: Seen) -> bool:
         """Bar an attempt that Ray has not started. A driver that starts later finds the bar and ends; false when one
@@ -335,7 +346,7 @@ class Actor:
         try:
             return logfiles.last_text(self.clients, seen.id, seen.attempt)
         except (EngineUnavailable, EngineRefused) as error:
-            if seen.misses < LOG_PATIENCE:
+            if seen.misses < PATIENCE:
                 raise EngineUnavailable(error.engine, error.message) from error
             log.warning("job_log_lost", job=seen.id, attempt=seen.attempt, error=error.message)
             return ""

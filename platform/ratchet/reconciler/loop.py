@@ -112,7 +112,7 @@ class Loop:
         self.reconcilers = reconcilers
         self.stopping = threading.Event()
         self.heartbeat = Heartbeat(sessions)
-        self._runners = [Runner(self, each) for each in reconcilers]
+        self.runners = [Runner(self, each) for each in reconcilers]
 
     def take_over(self) -> None:
         """What the only reconciler of a database (SQLite) does at its start, so as not to wait for dead leases."""
@@ -122,27 +122,27 @@ class Loop:
 
     def run(self) -> None:
         self.heartbeat.start()
-        for runner in self._runners:
+        for runner in self.runners:
             runner.start()
         try:
             while not self.stopping.is_set():
-                due = self._due()
-                for runner in self._runners:
+                due = self.due()
+                for runner in self.runners:
                     if due is None or runner.reconciler.name in due:
                         runner.wake.set()
                 self.stopping.wait(PAUSE_S if due is None else POLL_S)
         finally:
             self.stopping.set()
-            for runner in self._runners:
+            for runner in self.runners:
                 runner.wake.set()
-            for runner in self._runners:
+            for runner in self.runners:
                 runner.join()
             self.heartbeat.stop()
 
     def stop(self) -> None:
         self.stopping.set()
 
-    def _due(self) -> set[str] | None:
+    def due(self) -> set[str] | None:
         """Names of the reconcilers that have something to do; None when the database did not say."""
         try:
             with read_only(self.sessions) as session:  # most looks find nothing, and need no write lock
@@ -176,13 +176,14 @@ class Runner(threading.Thread):
                 while not self.loop.stopping.is_set():
                     self.wake.wait()
                     self.wake.clear()
-                    while taken := self._claim():
+                    while taken := self.claim():
                         for row_id, lease in taken:
-                            pool.submit(self._step, row_id, lease)
+                            pool.submit(self.step, row_id, lease)
         finally:  # a loop with one reconciler less would look alive: rather none, and a new start
             self.loop.stop()
 
-    def _claim(self) -> list[tuple[str, int]]:
+    def claim(self) -> list[tuple[str, int]]:
+        """As many rows as there are workers free; none when the database did not answer."""
         with self._lock:
             free = self.reconciler.workers - self._busy
         if not free or self.loop.stopping.is_set():
@@ -198,7 +199,8 @@ class Runner(threading.Thread):
             self._busy += len(taken)
         return taken
 
-    def _step(self, row_id: str, lease: int) -> None:
+    def step(self, row_id: str, lease: int) -> None:
+        """One step of a claimed row. Whatever it raises is logged, and the row is given back."""
         began = time.perf_counter()
         try:
             with self.loop.heartbeat.holding(Claim(self.reconciler.table, row_id, lease)):

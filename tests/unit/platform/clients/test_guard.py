@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from ratchet.clients import guard
 from ratchet.clients.fakes import FakeClients, fake_clients
-from ratchet.clients.guard import FAILURES, OPEN_S, Breaker, guarded
+from ratchet.clients.guard import FAILURES, OPEN_S, guarded
 from ratchet.clients.ports import Clients, EngineRefused, EngineSilent
 from ratchet.reconciler import claims
 from ratchet.reconciler.claims import StaleClaimError
@@ -26,7 +26,7 @@ class Clock:
 class Guard:
     fakes: FakeClients
     clients: Clients
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock
 
     def fail(self, times: int) -> None:
         for _ in range(times):
@@ -37,10 +37,8 @@ class Guard:
 @pytest.fixture
 def over() -> Guard:
     fakes = fake_clients()
-    made = Guard(fakes, guarded(fakes))
-    for each in (made.clients.jobs, made.clients.mlflow):
-        each._breaker = Breaker("test", made.clock)  # type: ignore[union-attr]
-    return made
+    clock = Clock()
+    return Guard(fakes, guarded(fakes, clock), clock)
 
 
 def test_an_engine_that_does_not_answer_is_left_alone_and_tried_again(over: Guard) -> None:

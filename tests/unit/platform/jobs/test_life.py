@@ -429,3 +429,25 @@ def age(world, job_id: str, column: str, seconds: int) -> None:
         row = session.get_one(Job, job_id)
         setattr(row, column, row.started_at - timedelta(seconds=seconds))
         session.commit()
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_its_next_attempt_leaves_no_run_open(world):
+    job_id = world.submit()
+    run = world.reach(job_id, "running").run_id
+    world.clients.jobs.lose(f"{job_id}-1")
+    world.reach(job_id, "queued")
+    world.cancel(job_id)
+    world.reach(job_id, "cancelled")
+    assert world.clients.mlflow.runs[run].status == "KILLED"
+    assert [attempt.status for attempt in world.attempts(job_id)] == ["lost"]
+
+
+def test_a_run_that_was_opened_and_not_noted_is_ended_when_the_job_is_cancelled(world):
+    job_id = world.submit()
+    world.reach(job_id, "starting")
+    world.clients.faults.after("mlflow.create_run")
+    world.look()
+    assert world.job(job_id).run_id is None
+    world.cancel(job_id)
+    world.reach(job_id, "cancelled")
+    assert [run.status for run in world.clients.mlflow.runs.values()] == ["KILLED"]
