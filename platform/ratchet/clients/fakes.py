@@ -151,6 +151,9 @@ class FakeRayJobs:
         """As after a restart of Ray's head: nothing of the job is known any more."""
         del self.jobs[submission_id]
 
+    def submitted(self) -> list[str]:
+        return list(self.jobs)
+
     def live(self) -> list[str]:
         return [id for id, job in self.jobs.items() if not job.info.status.terminal]
 

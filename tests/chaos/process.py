@@ -1,0 +1,63 @@
+"""A reconciler in a process of its own, with engines that live in another: `process.py DATABASE ENGINES [DIE_AT]`.
+
+`DIE_AT`, such as `before jobs.submit`, is the call at which it sends itself SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from functools import partial
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+from ratchet import db
+from ratchet.clients.guard import guarded
+from ratchet.clients.ports import Clients
+from ratchet.reconciler.__main__ import reconcilers
+from ratchet.reconciler.loop import Loop
+from ratchet.settings import Settings
+
+PARTS = ("jobs", "serve", "mlflow", "storage")
+
+
+class Engines(BaseManager):
+    """Where the engines are, by the name of each."""
+
+
+class Mortal:
+    """An engine whose callers may die at a call."""
+
+    def __init__(self, part: str, engine: Any, die_at: str) -> None:
+        self._part, self._engine, self._die_at = part, engine, die_at
+
+    def __getattr__(self, method: str) -> Any:
+        return partial(self._call, method)
+
+    def _call(self, method: str, *args: Any, **named: Any) -> Any:
+        self._perhaps_die(f"before {self._part}.{method}")
+        answer = getattr(self._engine, method)(*args, **named)
+        self._perhaps_die(f"after {self._part}.{method}")
+        return answer
+
+    def _perhaps_die(self, place: str) -> None:
+        if place == self._die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(database: str, address: str, die_at: str) -> None:
+    for part in PARTS:
+        Engines.register(part)
+    manager = Engines(address=address, authkey=b"chaos")
+    manager.connect()
+    engines = {part: Mortal(part, getattr(manager, part)(), die_at) for part in PARTS}
+    sessions = db.session_factory(db.open_engine(database))
+    settings = Settings(storage_uri="memory://storage")
+    loop = Loop(sessions, reconcilers(settings, guarded(Clients(**engines))))  # type: ignore[arg-type]
+    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    loop.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
