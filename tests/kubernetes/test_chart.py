@@ -221,7 +221,30 @@ def test_every_setting_is_one_that_the_platform_knows(render: Render) -> None:
     known = {f"RATCHET_{name.upper()}" for name in Settings.model_fields}
     settings = next(thing["data"] for thing in render() if thing["metadata"]["name"] == "ratchet-settings")
     assert {name for name in settings if name.startswith("RATCHET_")} <= known
-    Settings(**{name.removeprefix("RATCHET_").lower(): value for name, value in settings.items()})
+    assert from_environment(settings).port == 8470
+
+
+def from_environment(given: Object) -> Settings:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        return Settings()
+
+
+def test_people_sign_in_at_the_provider_of_the_values(render: Render) -> None:
+    oidc = {"issuer": "https://login.example.org", "clientId": "ratchet", "existingSecret": "oidc"}
+    objects = render({"auth": {"oidc": {**oidc, "roles": {"ml": ["fraud:editor"]}}}})
+    settings = from_environment(
+        next(thing["data"] for thing in objects if thing["metadata"]["name"] == "ratchet-settings")
+    )
+    assert (settings.oidc_issuer, settings.oidc_roles) == ("https://login.example.org", {"ml": ["fraud:editor"]})
+    api = next(
+        thing for thing in objects if thing["kind"] == "Deployment" and thing["metadata"]["name"] == "ratchet-api"
+    )
+    mounts = {mount["mountPath"] for mount in api["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert settings.oidc_client_secret_file is not None
+    assert str(settings.oidc_client_secret_file.parent) in mounts
+    assert "ratchet-api.mlops.svc" in settings.allowed_hosts
 
 
 def test_a_new_image_is_a_new_migration(render: Render) -> None:
@@ -249,6 +272,8 @@ def test_a_new_image_is_a_new_migration(render: Render) -> None:
         ({"ray": {"workers": [{"name": "GPU"}]}}, "ray.workers.0"),
         ({"ingress": {"api": {"enabled": True}}}, "ingress.api.host"),
         ({"fullnameOverride": "x" * 41}, "fullnameOverride"),
+        ({"auth": {"oidc": {"issuer": "https://login.example.org"}}}, "auth.oidc.clientId"),
+        ({"auth": {"oidc": {"roles": {"ml": ["fraud:owner"]}}}}, "auth.oidc.roles.ml"),
         ({"typo": {}}, "typo"),
     ],
 )

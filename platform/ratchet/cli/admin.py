@@ -1,4 +1,4 @@
-"""`tokens`, `projects`, `events` and `recipes`."""
+"""`projects` and `recipes`; and where the other commands of administrators are."""
 
 from __future__ import annotations
 
@@ -6,63 +6,20 @@ from typing import Annotated
 
 import typer
 
-from ratchet.cli import events, output
+from ratchet.cli import events, identity, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
 
 PANEL = "Administer"
 
-tokens = App("Tokens of a project.")
 projects = App("Projects: whose jobs, models and endpoints are whose.")
 
 
 def add_to(app: App) -> None:
     app.add_typer(projects, name="projects", rich_help_panel=PANEL)
-    app.add_typer(tokens, name="tokens", rich_help_panel=PANEL)
+    identity.add_to(app, PANEL)
     app.add_typer(events.app, name="events", rich_help_panel=PANEL)
     app.add("recipes", "ratchet recipes", "ratchet recipes tabular", panel="Train")(recipes)
-
-
-@tokens.add("list", "ratchet tokens list")
-def list_tokens() -> None:
-    """List tokens; a token itself is never shown again."""
-    with client() as ratchet:
-        found = list(ratchet.tokens.list())
-    output.emit(
-        found,
-        lambda: output.table(
-            ["ID", "NAME", "SCOPE", "BEGINS", "CREATED", "EXPIRES", "REVOKED"],
-            (
-                [one.id, one.name, one.scope, one.prefix, one.created_at, one.expires_at or "never", one.revoked_at]
-                for one in found
-            ),
-            empty="No tokens in this project yet.",
-        ),
-    )
-
-
-@tokens.add("create", "ratchet tokens create ci --scope write", "ratchet tokens create shop --scope predict --days 365")
-def create_token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
-    scope: Annotated[str, typer.Option("--scope", "-s", help="admin, write, read or predict.")],
-    days: Annotated[int | None, typer.Option("--days", min=1, help="It ends after this long; 90 by default.")] = None,
-) -> None:
-    """Make a token. It is printed once, to stdout, and cannot be had again."""
-    with client() as ratchet:
-        made = ratchet.tokens.create(name, scope, expires_in_days=days)
-    output.say(f"Token {made.id} ({made.scope}). Keep it now: it is not shown again.")
-    if output.options.json:
-        output.print_json(made)
-    else:
-        typer.echo(made.token)
-
-
-@tokens.add("revoke", "ratchet tokens revoke tok-…")
-def revoke_token(id: Annotated[str, typer.Argument(metavar="ID", help="As `ratchet tokens list` shows it.")]) -> None:
-    """End a token at once."""
-    with client() as ratchet:
-        ratchet.tokens.revoke(id)
-    output.emit({"id": id, "status": "revoked"}, lambda: output.say(f"{id} is revoked."))
 
 
 @projects.add("list", "ratchet projects list")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import httpx2
 from joserfc import jwt
@@ -106,7 +106,8 @@ class Provider:
             "code_verifier": pending.verifier,
         }
         secret = self._settings.read_oidc_secret()
-        auth = (self._settings.oidc_client_id, secret) if secret else None
+        # Each of the two is encoded as in a form before they are joined (RFC 6749, 2.3.1).
+        auth = (quote_plus(self._settings.oidc_client_id), quote_plus(secret)) if secret else None
         if auth is None:
             form["client_id"] = self._settings.oidc_client_id
         answer = self._ask("POST", self._discovered()["token_endpoint"], data=form, auth=auth)

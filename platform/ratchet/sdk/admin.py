@@ -1,4 +1,4 @@
-"""The installation and who may use it: projects, tokens, the audit log."""
+"""The installation: its projects and its audit log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.modes import Mode, operation, stream
-from ratchet.sdk.resources import Event, Project, Token, Verification
+from ratchet.sdk.resources import Event, Project, Verification
 
 
 class Projects(Scope[Mode]):
@@ -22,24 +22,6 @@ class Projects(Scope[Mode]):
     @operation
     async def create(self, /, name: str, **fields: Any) -> Project:
         return await self._post(Project, self._global("projects"), {"name": name, **fields}, repeatable=False)
-
-
-class Tokens(Scope[Mode]):
-    @stream
-    def list(self) -> AsyncIterator[Token]:
-        return self._pages(Token, self._address("tokens"))
-
-    @operation
-    async def create(self, name: str, scope: str, *, expires_in_days: int | None = None) -> Token:
-        """A new token; `scope` is `admin`, `write`, `read` or `predict`. Its secret is in this answer alone."""
-        body: dict[str, Any] = {"name": name, "scope": scope}
-        if expires_in_days is not None:
-            body["expires_in_days"] = expires_in_days
-        return await self._post(Token, self._address("tokens"), body, repeatable=False)
-
-    @operation
-    async def revoke(self, id: str) -> None:
-        await self._delete(self._address("tokens", id))
 
 
 class Events(Scope[Mode]):

@@ -8,12 +8,13 @@ from typing import Self
 
 import httpx2
 
-from ratchet.sdk.admin import Events, Projects, Tokens
+from ratchet.sdk.admin import Events, Projects
 from ratchet.sdk.bundles import Bundles
 from ratchet.sdk.collection import Scope
 from ratchet.sdk.config import Connection, resolve
 from ratchet.sdk.documents import Documents
 from ratchet.sdk.endpoints import Endpoints
+from ratchet.sdk.identity import Members, ServiceAccounts, Tokens, Users
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.modes import Async, Mode, Sync, operation
@@ -38,6 +39,9 @@ class Api(Scope[Mode]):
         self.pipelines: Pipelines[Mode] = self._part(Pipelines)
         self.documents: Documents[Mode] = self._part(Documents)
         self.projects: Projects[Mode] = self._part(Projects)
+        self.users: Users[Mode] = self._part(Users)
+        self.members: Members[Mode] = self._part(Members)
+        self.service_accounts: ServiceAccounts[Mode] = self._part(ServiceAccounts)
         self.tokens: Tokens[Mode] = self._part(Tokens)
         self.events: Events[Mode] = self._part(Events)
 

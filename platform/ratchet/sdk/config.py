@@ -47,6 +47,30 @@ def local_state(home: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
+def logins(home: Path) -> dict[str, Any]:
+    """What `ratchet login` noted: `url`, the last one's address, and `tokens` by address. Empty when there is none."""
+    path = home / "logins.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RatchetError(
+            f"{path} cannot be read: {error}", hint="Remove it, then run `ratchet login` again."
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def save_logins(home: Path, noted: Mapping[str, Any]) -> Path:
+    """Whole or not at all, readable by its owner alone."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = home / "logins.json.new"
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(noted, file, indent=1)
+    return fresh.replace(home / "logins.json")
+
+
 def read_token(path: Path) -> str:
     try:
         token = path.read_text(encoding="utf-8").strip()
@@ -68,19 +92,27 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
 ) -> Connection:
     """The connection by the arguments, else `RATCHET_URL`, `RATCHET_TOKEN`, `RATCHET_TOKEN_FILE` and
-    `RATCHET_PROJECT`, else `state.json` and the token file in `RATCHET_HOME`.
+    `RATCHET_PROJECT`, else the last `ratchet login`, else `state.json` and the token file in `RATCHET_HOME`.
 
-    The local stack's token is only ever sent to the local stack.
+    A token that was kept for an address is only ever sent to that address.
     """
     home = home_folder(environ)
     state = local_state(home)
-    local_url = _local_url(state)
+    local_url, noted = _local_url(state), logins(home)
     given = url or environ.get("RATCHET_URL")
-    found = (given or local_url or DEFAULT_URL).rstrip("/").removesuffix("/api/v1")
-    origin = "--url" if url else "RATCHET_URL" if given else str(home / "state.json") if local_url else "default"
+    found = base_url(given or noted.get("url") or local_url or DEFAULT_URL)
+    places = {
+        "--url": url,
+        "RATCHET_URL": given,
+        "ratchet login": noted.get("url"),
+        str(home / "state.json"): local_url,
+    }
+    origin = next((place for place, there in places.items() if there), "default")
     token_file = token_file or _path(environ.get("RATCHET_TOKEN_FILE") if not token else None)
     if token is None and token_file is None:
         token = environ.get("RATCHET_TOKEN") or None
+    if token is None and token_file is None:
+        token = noted.get("tokens", {}).get(found)
     if token is None and token_file is None and found == (local_url or DEFAULT_URL):
         local_token = home / "token"
         token_file = local_token if local_token.is_file() else None
@@ -94,10 +126,15 @@ def resolve(
     )
 
 
+def base_url(url: str) -> str:
+    """The API's address without a path."""
+    return url.rstrip("/").removesuffix("/api/v1")
+
+
 def _local_url(state: Mapping[str, Any]) -> str:
     urls = state.get("urls")
     url = (urls.get("api") or urls.get("dashboard") or "") if isinstance(urls, dict) else ""
-    return str(url).rstrip("/").removesuffix("/api/v1")
+    return base_url(str(url))
 
 
 def _path(text: str | None) -> Path | None:

@@ -141,6 +141,9 @@ async def _forward(
     try:
         answer = await client.send(outgoing, stream=True)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in NOT_RETURNED}
+        if "artifact" in path:
+            # A page that somebody logged as a file runs nothing under this address, where others are signed in.
+            kept["content-security-policy"] = "sandbox"
         if principal is not None and rule is not None and rule.filters and answer.status_code == 200:
             body = await answer.aread()
             await answer.aclose()

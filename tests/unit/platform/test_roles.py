@@ -6,7 +6,6 @@ from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import func, select
-from tests.unit.platform.test_schemathesis import known as known
 
 from ratchet.events import Event
 
@@ -46,6 +45,9 @@ TABLE: dict[Least, str] = {
     Least.VIEWER: """
         GET {project}
         GET {project}/members
+        GET {project}/queue
+        GET {project}/quota
+        POST {project}/documents:plan
         GET {project}/service-accounts
         GET {project}/jobs
         POST {project}/jobs:plan
@@ -54,6 +56,7 @@ TABLE: dict[Least, str] = {
         GET {project}/jobs/{job_id}/metrics
         GET {project}/jobs/{job_id}/trials
         GET {project}/jobs/{job_id}/logs
+        GET {project}/jobs/{job_id}/logs:download
         GET {project}/jobs/{job_id}/events
         GET {project}/bundles
         GET {project}/bundles/{digest}
@@ -84,9 +87,15 @@ TABLE: dict[Least, str] = {
         GET {project}/tokens
         POST {project}/tokens
         DELETE {project}/tokens/{token_id}
+        GET {project}/webhooks
+        GET {project}/webhooks/{webhook}
+        GET {project}/webhooks/{webhook}/deliveries
+        GET {project}/webhooks/{webhook}/deliveries/{delivery}
         POST {project}/jobs
         POST {project}/bundles
         POST {project}/jobs/{job_id}:cancel
+        POST {project}/jobs/{job_id}:clone
+        POST {project}/jobs/{job_id}:retry
         POST {project}/models/{model}/promotions
         PUT {project}/models/{model}/aliases/{alias}
         POST {project}/endpoints
@@ -96,14 +105,22 @@ TABLE: dict[Least, str] = {
         POST {project}/abtests
         POST {project}/abtests/{abtest}:stop
         POST {project}/monitors
+        PUT {project}/monitors/{monitor}
         POST {project}/monitors/{monitor}:check
         POST {project}/monitors/{monitor}:pause
         POST {project}/monitors/{monitor}:resume
         POST {project}/pipelines
+        PUT {project}/pipelines/{pipeline}
         POST {project}/pipelines/{pipeline}:run
         POST {project}/pipeline-runs/{run}:cancel
     """,
     Least.PROJECT_ADMIN: """
+        POST {project}/webhooks
+        PATCH {project}/webhooks/{webhook}
+        DELETE {project}/webhooks/{webhook}
+        POST {project}/webhooks/{webhook}:rotate
+        POST {project}/webhooks/{webhook}:test
+        POST {project}/webhooks/{webhook}/deliveries/{delivery}:redeliver
         POST {project}/members
         PATCH {project}/members/{account_id}
         DELETE {project}/members/{account_id}
@@ -118,9 +135,11 @@ TABLE: dict[Least, str] = {
         PATCH /users/{user_id}
         GET /events
         GET /events:verify
+        GET /queue
+        PUT {project}/quota
     """,
 }
-OPEN = {"GET /healthz", "GET /readyz"}
+OPEN = {"GET /healthz", "GET /readyz", "GET /schemas", "GET /schemas/{kind}.json"}
 LEAST = {
     f"{method} /api/v1{path.replace('{project}', '/projects/{project}', 1) if path.startswith('{') else path}": least
     for least, lines in TABLE.items()

@@ -35,7 +35,34 @@ class Me(Resource):
     actor: str = ""
     scope: str = ""
     """admin | write | read | predict"""
+    platform_admin: bool = False
     projects: list[str] = Field(default_factory=list)
+    roles: dict[str, str] = Field(default_factory=dict)
+    """By project: viewer | editor | admin, as far as the token reaches."""
+
+
+class User(Resource):
+    id: str
+    name: str = ""
+    email: str | None = None
+    platform_admin: bool = False
+    disabled: bool = False
+    signs_in_by: str | None = None
+    """The OpenID provider; None for who has tokens alone."""
+    last_login_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+class Member(Resource):
+    id: str
+    kind: str = ""
+    """user | service_account"""
+    name: str = ""
+    role: str = ""
+    """viewer | editor | admin"""
+    source: str = ""
+    """manual | oidc: the groups of the last login"""
+    created_at: datetime | None = None
 
 
 class Project(Resource):
@@ -49,6 +76,8 @@ class Project(Resource):
 class Token(Resource):
     id: str
     name: str = ""
+    owner: str = ""
+    project: str | None = None
     scope: str = ""
     token: str | None = Field(default=None, repr=False)
     """The secret itself: only in the answer that created it."""
@@ -57,6 +86,7 @@ class Token(Resource):
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class Recipe(Resource):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, insert, select, text
 from tests.accounts import token_of
 
 from ratchet import db
@@ -15,7 +15,7 @@ from ratchet.events import Event
 from ratchet.identity import tokens
 from ratchet.identity.principals import Principals, token_hash
 from ratchet.identity.roles import Role, Scope, narrowed
-from ratchet.identity.tables import Account, Token
+from ratchet.identity.tables import Account, Membership, Token
 from ratchet.projects.tables import Project
 from ratchet.settings import Settings
 
@@ -66,6 +66,18 @@ def test_a_member_comes_changes_and_goes_and_each_holds_at_once(api: Any) -> Non
         ("member.changed", "project_admin", {"role": "viewer"}, {"role": "editor"}),
         ("member.removed", "project_admin", {"role": "editor"}, None),
     ]
+
+
+def test_a_role_given_by_another_process_holds_at_once(api: Any) -> None:
+    """Nobody is refused from memory: where it says no, the database is asked."""
+    with api.sessions() as session:
+        token, secret = token_of(session, "ann", role=Role.VIEWER, project="other")
+        session.commit()
+    assert api.http.get(f"{DEFAULT}/jobs", headers=header(secret)).status_code == 404
+    row = {"project": "default", "account_id": token.owner_id, "role": "viewer", "source": "manual"}
+    with api.sessions.kw["bind"].begin() as connection:  # no session of this process's
+        connection.execute(insert(Membership).values(row))
+    assert api.http.get(f"{DEFAULT}/jobs", headers=header(secret)).status_code == 200
 
 
 def test_whom_nobody_knows_is_no_member(api: Any) -> None:

@@ -175,6 +175,12 @@ def test_only_what_was_judged_is_sent_on(api: Any, mlflow: Any) -> None:
     assert mlflow.seen == [("POST", "/api/2.0/mlflow/runs/set-tag", {"run_id": "mine"})]
 
 
+def test_a_file_that_is_a_page_runs_nothing_here(api: Any, mlflow: Any) -> None:
+    for who in ("viewer", "admin"):
+        answer = api.http.get(f"{FILES}/1/mine/artifacts/page.html", headers=api.headers(who))
+        assert answer.headers["Content-Security-Policy"] == "sandbox"
+
+
 def test_every_rule_is_about_a_call_that_mlflow_has() -> None:
     """Else a renamed address would be closed, or worse, mean something else."""
     from mlflow.server import app
