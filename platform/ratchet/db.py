@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,9 +210,15 @@ async def _write_session(request: Request) -> AsyncIterator[Session]:
     session: Session = request.app.state.sessions()
     try:
         yield session
-        await _ending(request, session.commit)
-    finally:
+    except BaseException:
         await _ending(request, session.close)
+        raise
+    await _ending(request, partial(_commit, session))
+
+
+def _commit(session: Session) -> None:
+    with session:
+        session.commit()
 
 
 async def _read_session(request: Request) -> AsyncIterator[Session]:

@@ -42,7 +42,7 @@ def submit(
     retry_of: str | None = None,
 ) -> Job:
     """Put a job into the queue. `Invalid` names each field of the spec that is wrong."""
-    checks.check(spec, ensure_cluster(session), quotas.limits(session, project))
+    checks.check(spec, *quotas.bounds(session, project))
     _require_code(session, project, spec)
     row = _draft(project, spec, actor)
     row.cloned_from, row.retry_of = cloned_from, retry_of
@@ -69,8 +69,8 @@ def validate(session: Session, spec: JobSpec) -> None:
 
 def plan(session: Session, *, project: str, spec: JobSpec, settings: Settings) -> PlanView:
     """What `submit` would do, and what Ray would be given: the same checks, and nothing written."""
-    cluster = session.get(Cluster, CLUSTER)
-    checks.check(spec, cluster, quotas.limits(session, project))
+    cluster, limits = quotas.bounds(session, project)
+    checks.check(spec, cluster, limits)
     _require_code(session, project, spec)
     row = _draft(project, spec, "")
     wait = explain.wait_of_draft(session, row, settings.max_concurrent_jobs)

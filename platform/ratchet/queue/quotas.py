@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ratchet import events
 from ratchet.db import now
+from ratchet.jobs.tables import CLUSTER, Cluster
 from ratchet.queue import service
 from ratchet.queue.amounts import Amount
 from ratchet.queue.schemas import NewQuota, QuotaUsage, QuotaView
@@ -55,6 +56,13 @@ def put(session: Session, project: str, new: NewQuota, *, actor: str) -> QuotaVi
 
 def limits(session: Session, project: str) -> Amount:
     return service.limits(session.get(Quota, project))
+
+
+def bounds(session: Session, project: str) -> tuple[Cluster | None, Amount]:
+    """The cluster, and the project's limits: all that a submission is held against, at one look."""
+    query = select(Cluster, Quota).outerjoin(Quota, Quota.project == project).where(Cluster.id == CLUSTER)
+    found = session.execute(query).one_or_none()
+    return (None, limits(session, project)) if found is None else (found[0], service.limits(found[1]))
 
 
 def charge(session: Session, *, project: str, gpus: float, start: datetime, end: datetime) -> None:

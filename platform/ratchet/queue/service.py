@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import Update, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ratchet.db import db_now, now
@@ -26,12 +27,18 @@ def wake(session: Session) -> None:
     Nothing is written when it is to be looked at anyway: so submissions don't stand in line for this row. While a
     decision is being made the first wake-up writes, since that decision may have been too early to see the change.
     """
+    session.execute(_waking())
+
+
+@cache
+def _waking() -> Update:
+    """Built once: every submission says it."""
     soon = case((Queue.rest_until > db_now(), Queue.rest_until), else_=db_now())
     deciding = and_(Queue.lease_until.is_not(None), Queue.woken_lease != Queue.lease)
     asleep = or_(Queue.due_at.is_(None), Queue.due_at > soon, deciding)
     woken = update(Queue).where(Queue.id == QUEUE, asleep)
     woken = woken.values(due_at=soon, woken_lease=Queue.lease, updated_at=Queue.updated_at)
-    session.execute(woken.execution_options(synchronize_session=False))
+    return woken.execution_options(synchronize_session=False)
 
 
 def length(session: Session) -> int:

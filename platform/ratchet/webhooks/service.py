@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from ratchet import events
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
-from ratchet.events import Event
 from ratchet.reconciler.loop import make_due
 from ratchet.settings import Settings
 from ratchet.webhooks import sender
@@ -28,6 +27,7 @@ MAX_WEBHOOKS = 20
 SECRET_PREFIX = "whsec_"  # noqa: S105
 ROTATION = timedelta(hours=24)
 """For so long after a rotation both secrets sign."""
+TESTED = "tested"
 KEPT_FOR = timedelta(days=30)
 
 
@@ -101,9 +101,8 @@ def disable(session: Session, row: Webhook, reason: str) -> None:
 
 def send_test(session: Session, row: Webhook, *, actor: str) -> Delivery:
     """An event of its own, for this webhook alone whatever it listens to."""
-    event = _emit(session, row, actor, "tested")
-    session.flush()
-    return add_delivery(session, row, event.id, event.action)
+    event_id = _emit(session, row, actor, TESTED)
+    return add_delivery(session, row, event_id, f"webhook.{TESTED}")
 
 
 def add_delivery(session: Session, row: Webhook, event_id: int, action: str) -> Delivery:
@@ -189,7 +188,7 @@ def _facts(row: Webhook) -> dict[str, Any]:
     return {"name": row.name, "origin": origin, "events": row.events, "enabled": row.enabled}
 
 
-def _emit(session: Session, row: Webhook, actor: str, verb: str, **change: Any) -> Event:
+def _emit(session: Session, row: Webhook, actor: str, verb: str, **change: Any) -> int:
     return events.emit(
         session, project=row.project, actor=actor, action=f"webhook.{verb}", target=("webhook", row.id), **change
     )
