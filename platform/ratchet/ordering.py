@@ -51,10 +51,6 @@ class Order:
         return self.terms[-1].field.column
 
     @property
-    def table(self) -> Any:
-        return self.key.class_
-
-    @property
     def descending(self) -> list[bool]:
         """The direction of each part of a position: what is absent comes last, either way."""
         return [way for term in self.terms for way in ([False] if term.field.nullable else []) + [term.descending]]
@@ -72,18 +68,36 @@ class Order:
     def directed(self, columns: Iterable[Any]) -> list[ColumnElement[Any]]:
         return [column.desc() if down else column.asc() for column, down in zip(columns, self.descending, strict=True)]
 
-    def first(self, keys: Sequence[Select[Any]], after: Sequence[Any] | None, size: int, skip: int = 0) -> Select[Any]:
-        """The first positions after one, of the rows of all `keys` together."""
+    def first(
+        self,
+        keys: Sequence[Select[Any]],
+        after: Sequence[Any] | None,
+        size: int,
+        skip: int = 0,
+        more: Sequence[ColumnElement[Any]] = (),
+    ) -> Select[Any]:
+        """The first positions after one, of the rows of all `keys` together; `more` are columns beside them."""
         bare = self.columns()
         parts = []
         for query in keys:
             if after is not None:
                 query = query.where(_beyond(bare, self.descending, list(after)))
-            parts.append(query.with_only_columns(*_labelled(bare)).order_by(*self.directed(bare)))
+            parts.append(query.with_only_columns(*_labelled(bare), *more).order_by(*self.directed(bare)))
         if len(parts) == 1:
             return parts[0].limit(size).offset(skip or None)
         every = union_all(*(select(*part.limit(size + skip).subquery().c) for part in parts)).subquery()
-        return select(*every.c).order_by(*self.directed(every.c)).limit(size).offset(skip or None)
+        return select(*every.c).order_by(*self.directed(list(every.c)[: len(bare)])).limit(size).offset(skip or None)
+
+    def passing(
+        self, keys: Sequence[Select[Any]], after: Sequence[Any] | None, size: int, condition: ColumnElement[bool]
+    ) -> Select[Any]:
+        """Those of the first `size` positions for which a condition holds.
+
+        It is a column of the rows that are looked at, and asked for outside: a planner can't turn it into a search of
+        the whole table.
+        """
+        *positions, passes = self.first(keys, after, size, more=[condition.label("passes")]).subquery().c
+        return select(*positions).where(passes).order_by(*self.directed(positions))
 
     def position(self, item: Any) -> list[Any]:
         found: list[Any] = []

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Query, Request
 from pydantic import BaseModel
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from ratchet import filters, matching
@@ -101,12 +101,12 @@ class Page:
             rows = session.execute(order.first(keys, self.after, self.size + 1)).all()
             return rows[: self.size], rows[self.size - 1] if len(rows) > self.size else None
         found: list[Row[Any]] = []
+        condition = and_(*map(matching.sql, rest))
         after: Any = self.after
         for stretch in (FIRST_STRETCH, STRETCH):
-            near = order.first(keys, after, stretch).subquery()
-            passing = select(*near.c).join(order.table, order.key == list(near.c)[-1]).where(*map(matching.sql, rest))
-            passing = passing.order_by(*order.directed(near.c)).limit(self.size + 1 - len(found))
-            found += session.execute(passing).all()
+            found += session.execute(
+                order.passing(keys, after, stretch, condition).limit(self.size + 1 - len(found))
+            ).all()
             if len(found) > self.size:
                 return found[: self.size], found[self.size - 1]
             after = session.execute(order.first(keys, after, 1, skip=stretch - 1)).first()

@@ -17,6 +17,7 @@ from ratchet.cli import (
     pipelines,
     stack,
     train,
+    webhooks,
 )
 from ratchet.cli.app import App, RootGroup
 
@@ -45,6 +46,7 @@ for _name, _group in (
     ("abtests", abtests.app),
     ("monitors", monitors.app),
     ("pipelines", pipelines.app),
+    ("webhooks", webhooks.app),
 ):
     app.add_typer(_group, name=_name, rich_help_panel="Resources")
 

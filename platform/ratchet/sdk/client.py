@@ -21,6 +21,7 @@ from ratchet.sdk.modes import Async, Mode, Sync, operation
 from ratchet.sdk.resources import Info, Me, Recipe
 from ratchet.sdk.transport import ATTEMPTS, TIMEOUT_S, Transport, options_of
 from ratchet.sdk.watch import ABTests, Monitors, Pipelines
+from ratchet.sdk.webhooks import Webhooks
 from ratchet.sdk.wire import AsyncWire, BlockingWire, Wire
 
 
@@ -44,6 +45,7 @@ class Api(Scope[Mode]):
         self.service_accounts: ServiceAccounts[Mode] = self._part(ServiceAccounts)
         self.tokens: Tokens[Mode] = self._part(Tokens)
         self.events: Events[Mode] = self._part(Events)
+        self.webhooks: Webhooks[Mode] = self._part(Webhooks)
 
     @property
     def project(self) -> str:

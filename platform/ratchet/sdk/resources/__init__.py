@@ -23,6 +23,7 @@ from ratchet.sdk.resources.models import AliasMove, Evidence, Model, Promotion, 
 from ratchet.sdk.resources.platform import (
     Break,
     Cluster,
+    Delivery,
     Difference,
     DocumentPlan,
     Event,
@@ -38,6 +39,7 @@ from ratchet.sdk.resources.platform import (
     Urls,
     User,
     Verification,
+    Webhook,
 )
 from ratchet.sdk.resources.serving import Endpoint, EndpointVariant, OutcomesReceipt, Prediction, TrafficPoint
 from ratchet.sdk.resources.watch import (
@@ -62,6 +64,7 @@ __all__ = [
     "Bundle",
     "Check",
     "Cluster",
+    "Delivery",
     "Difference",
     "DocumentPlan",
     "Endpoint",
@@ -105,4 +108,5 @@ __all__ = [
     "Verification",
     "Version",
     "Waiting",
+    "Webhook",
 ]

@@ -73,6 +73,40 @@ class Project(Resource):
     created_at: datetime | None = None
 
 
+class Webhook(Resource):
+    identity = "name"
+
+    id: str
+    name: str = ""
+    url: str = ""
+    events: list[str] = Field(default_factory=list)
+    enabled: bool = True
+    reason: str = ""
+    """Why the platform disabled it."""
+    failures: int = 0
+    previous_until: datetime | None = None
+    secret: str | None = Field(default=None, repr=False)
+    """What signs: only in the answer that made it."""
+    created_by: str = ""
+    created_at: datetime | None = None
+
+
+class Delivery(Resource):
+    id: str
+    webhook: str = ""
+    event: int | None = None
+    action: str = ""
+    status: str = ""
+    """pending | delivered | dead"""
+    attempts: int = 0
+    status_code: int | None = None
+    message: str = ""
+    log: list[dict[str, Any]] = Field(default_factory=list)
+    due_at: datetime | None = None
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
 class Token(Resource):
     id: str
     name: str = ""

@@ -155,6 +155,19 @@ def test_a_new_token_is_alone_on_stdout(ratchet: Any, api: Any) -> None:
     assert ratchet("tokens", "create", "shop", "--scope", "predict").stdout == "rt_secret\n"
 
 
+def test_a_webhook_is_made_and_its_secret_is_alone_on_stdout(ratchet: Any, api: Any) -> None:
+    api.will("POST", "/webhooks", {"id": "whk-1", "name": "chat", "secret": "whsec_x"}, 201)
+    result = ratchet("webhooks", "create", "chat", "https://hooks.example.com", "-e", "job.failed", "-e", "alert.*")
+    assert result.stdout == "whsec_x\n"
+    assert api.body("POST", "/webhooks") == {
+        "name": "chat",
+        "url": "https://hooks.example.com",
+        "events": ["job.failed", "alert.*"],
+    }
+    api.will("POST", "/webhooks/chat/deliveries/dlv-1:redeliver", {"id": "dlv-1"}, 202)
+    assert "dlv-1 is on its way" in ratchet("webhooks", "redeliver", "chat", "dlv-1").stderr
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (403, 3), (404, 4), (409, 5), (422, 2), (500, 1)])
 def test_exit_statuses(ratchet: Any, api: Any, status: int, code: int) -> None:
     api.will("GET", "/jobs/job-1", {"detail": "No."}, status)
@@ -245,7 +258,7 @@ def test_quiet_hides_no_secret_that_is_shown_once(ratchet: Any, api: Any) -> Non
     assert (result.stdout, result.stderr) == ("rt_secret\n", "")
 
 
-@pytest.mark.parametrize("group", ["jobs", "models", "endpoints", "abtests", "monitors", "pipelines"])
+@pytest.mark.parametrize("group", ["jobs", "models", "endpoints", "abtests", "monitors", "pipelines", "webhooks"])
 def test_every_list_is_filtered_ordered_and_cut(ratchet: Any, api: Any, group: str) -> None:
     api.will("GET", f"/{group}", {"items": [{"id": f"x-{i}", "name": f"x-{i}"} for i in range(3)]})
     result = ratchet(group, "list", "--filter", 'name ~ "x"', "--order-by", "created_at desc", "-n", "3")
