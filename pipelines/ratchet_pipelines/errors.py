@@ -41,6 +41,12 @@ class EngineError(JobError):
     exit_code = ExitCode.NODE_LOST
 
 
+class PreemptedJobError(JobError):
+    """The job was asked to make room, and has saved what it needs to go on from here."""
+
+    exit_code = ExitCode.PREEMPTED
+
+
 class CancelledJobError(JobError):
     """The job was asked to stop (SIGINT)."""
 

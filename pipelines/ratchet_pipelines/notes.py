@@ -31,10 +31,16 @@ def bar_path(job: str, attempt: int) -> str:
     return f"jobs/{job}/barred-{attempt}"
 
 
-def is_barred(storage: Uri, job: str, attempt: int) -> bool:
+def preempt_path(job: str, attempt: int) -> str:
+    """Where this file is, the attempt is asked to stop at its next checkpoint: a job that goes first needs its room."""
+    return f"jobs/{job}/preempt-{attempt}"
+
+
+def exists(uri: Uri) -> bool:
+    """Raises `OSError` when the storage does not say."""
     import fsspec
 
-    files, target = fsspec.core.url_to_fs(f"{storage}/{bar_path(job, attempt)}")
+    files, target = fsspec.core.url_to_fs(uri)
     return bool(files.exists(target))
 
 

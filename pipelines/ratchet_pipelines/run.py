@@ -20,7 +20,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from ratchet_pipelines import notes, tracing
-from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, UserError, rank_of
+from ratchet_pipelines.errors import CancelledJobError, DataError, JobError, PreemptedJobError, UserError, rank_of
 from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.logs.redact import Redactor
 from ratchet_pipelines.notes import FailureNote
@@ -44,7 +44,7 @@ def main() -> int:
         _say(f"The variable {ENVELOPE_VARIABLE} holds no job: {error}")
         return ExitCode.USER_ERROR
     try:
-        if notes.is_barred(envelope.storage, envelope.job, envelope.attempt):
+        if notes.exists(f"{envelope.storage}/{notes.bar_path(envelope.job, envelope.attempt)}"):
             _say("It was stopped before it began.")
             return CANCELLED
         with tracing.span(envelope):
@@ -53,6 +53,9 @@ def main() -> int:
         _end(envelope, "KILLED", "The job was stopped.")
         _say(f"Stopped: {envelope.job}.")
         return CANCELLED
+    except PreemptedJobError as preempted:
+        _say(f"Preempted: {preempted}")
+        return ExitCode.PREEMPTED  # its MLflow run stays open: the next attempt goes on in it
     except Exception as error:
         return _failed(envelope, error)
     _end(envelope, "FINISHED")

@@ -206,6 +206,9 @@ class TuneReporter:
     def wants_state(self, *, improved: bool, last: bool) -> bool:
         return improved
 
+    def wants_stop(self) -> bool:
+        return False
+
     def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
         told = {**metrics, "epoch": epoch, "best": best.value}
         if state is None:

@@ -7,7 +7,7 @@ import threading
 
 import ray
 
-from ratchet_pipelines import recipes
+from ratchet_pipelines import notes, recipes
 from ratchet_pipelines.spec import Envelope, Train
 
 
@@ -33,6 +33,7 @@ def train(envelope: Envelope) -> str:
             settings=recipe.settings(params, spec.seed),
             resources=spec.resources,
             run_id=envelope.run_id,
+            preempt_uri=f"{envelope.storage}/{notes.preempt_path(envelope.job, envelope.attempt)}",
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
             earlier=_earlier(envelope),
         ),

@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,18 @@ from ray.exceptions import RayActorError, RayError
 from ray.train.torch import TorchTrainer, get_device
 
 from ratchet_pipelines import recipes
-from ratchet_pipelines.errors import CancelledJobError, EngineError, JobError, OutOfMemoryError, UserError, on_rank
+from ratchet_pipelines.errors import (
+    CancelledJobError,
+    EngineError,
+    JobError,
+    OutOfMemoryError,
+    PreemptedJobError,
+    UserError,
+    on_rank,
+)
 from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.spec import Resources
-from ratchet_pipelines.train import checkpoints, loop, strategy
+from ratchet_pipelines.train import checkpoints, loop, preemption, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
 from ratchet_pipelines.train.interrupts import interruptible
 from ratchet_pipelines.train.tracking import MetricLog, mlflow_sender
@@ -44,6 +53,8 @@ class Training:
     """The MLflow run that rank 0 logs every epoch to."""
     tracking_uri: str | None = None
     """Of MLflow; `MLFLOW_TRACKING_URI` when not given."""
+    preempt_uri: str | None = None
+    """A file that asks for the training's room, once it is there."""
     log_prefix: str = ""
     """What stands before `rank-<n>` in the names of its workers' logs."""
     earlier: ray.train.Checkpoint | None = None
@@ -60,6 +71,7 @@ def launch(training: Training, material: Any, callbacks: list[Any] | None = None
 
     Raises:
         CancelledJobError: SIGINT was received.
+        PreemptedJobError: The training was asked for its room, and has saved a checkpoint to go on from.
         OutOfMemoryError, EngineError: A worker had too little memory; one was lost.
         UserError: The training diverged. Errors of the recipe's own pass through, with the rank they came up on.
     """
@@ -81,7 +93,8 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
             num_workers=resources.workers,
             use_gpu=resources.gpus_per_worker > 0,
             resources_per_worker={"CPU": resources.cpus_per_worker}
-            | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
+            | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {})
+            | ({"memory": resources.memory_bytes // resources.workers} if resources.memory_bytes else {}),
         ),
         run_config=ray.train.RunConfig(
             name=training.name,
@@ -113,7 +126,10 @@ def _best(checkpoint: ray.train.Checkpoint | None) -> Best:
     if checkpoint is None:
         raise EngineError("Ray Train ended without a checkpoint.")
     with checkpoint.as_directory() as folder:
-        return checkpoints.load(Path(folder)).best
+        state = checkpoints.load(Path(folder))
+    if not state.finished:
+        raise PreemptedJobError(f"It stopped after epoch {state.epoch}; its next attempt goes on from there.")
+    return state.best
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -127,8 +143,9 @@ def _work(config: dict[str, Any]) -> None:
 def _train(training: Training, material: ray.ObjectRef, *, main: bool) -> None:
     recipe = recipes.load(training.recipe)
     learner = recipe.learner(ray.get(material), recipes.parse_params(training.recipe, training.params))
-    with _metric_log(training) if main else contextlib.nullcontext() as log:
-        loop.fit(learner, training.settings, strategy.current(get_device()), RayReporter(training, log))
+    watched = training.preempt_uri if main else None
+    with _metric_log(training) if main else contextlib.nullcontext() as log, preemption.watch(watched) as asked:
+        loop.fit(learner, training.settings, strategy.current(get_device()), RayReporter(training, log, asked))
 
 
 def _metric_log(training: Training) -> contextlib.AbstractContextManager[MetricLog | None]:
@@ -138,8 +155,8 @@ def _metric_log(training: Training) -> contextlib.AbstractContextManager[MetricL
 class RayReporter:
     """Checkpoints to Ray Train, and rank 0's metrics of every epoch to MLflow."""
 
-    def __init__(self, training: Training, log: MetricLog | None) -> None:
-        self._training, self._log = training, log
+    def __init__(self, training: Training, log: MetricLog | None, asked: Callable[[], bool]) -> None:
+        self._training, self._log, self._asked = training, log, asked
         self._saved_at = time.monotonic()
         self._said_at = 0.0
 
@@ -153,6 +170,9 @@ class RayReporter:
     def wants_state(self, *, improved: bool, last: bool) -> bool:
         due = time.monotonic() - self._saved_at >= CHECKPOINT_INTERVAL_S
         return last or due or (improved and self._training.report_every_epoch)
+
+    def wants_stop(self) -> bool:
+        return self._asked()
 
     def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
         if self._log is not None and self._training.run_id is not None:

@@ -65,6 +65,9 @@ class Reporter(Protocol):
     def wants_state(self, *, improved: bool, last: bool) -> bool:
         """Whether `report` should be given the state. Asked on rank 0 only."""
 
+    def wants_stop(self) -> bool:
+        """Whether the run is to be stopped after this epoch, with its state saved. Asked on rank 0 only."""
+
     def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
         """Called on every rank after every epoch; `state` is given on all ranks or on none."""
 
@@ -83,7 +86,8 @@ class _Run:
 
 
 def fit(learner: Learner, settings: Settings, strategy: Strategy, reporter: Reporter) -> Best:
-    """Trains until the epochs are over or the monitored metric has not been better for `patience` epochs.
+    """Trains until the epochs are over, the monitored metric has not been better for `patience` epochs, or the reporter
+    wants it stopped.
 
     Returns the best epoch with its weights. Raises `FloatingPointError` when the loss is no longer finite, `KeyError`
     when there is no metric `settings.monitor`.
@@ -98,10 +102,12 @@ def fit(learner: Learner, settings: Settings, strategy: Strategy, reporter: Repo
         if improved:
             run.best = Best(run.epoch, metrics[settings.monitor], metrics, strategy.weights(run.net))
         last = run.epoch >= settings.epochs or run.epoch - run.best.epoch >= settings.patience
-        save = reporter.wants_state(improved=improved, last=last) if strategy.rank == 0 else False
-        last, save = _decided_by_main(strategy, last, save)
+        main = strategy.rank == 0
+        stop = main and reporter.wants_stop()
+        save = stop or (main and reporter.wants_state(improved=improved, last=last))
+        last, save, stop = _decided_by_main(strategy, last, save, stop)
         reporter.report(run.epoch, metrics, run.best, _state(run, last) if save else None)
-        if last:
+        if last or stop:
             return run.best
 
 

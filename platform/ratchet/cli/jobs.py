@@ -14,6 +14,8 @@ from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Failure, Job, Trial
 
+BASES = {"history": "how long past jobs of its kind took", "deadline": "deadlines, so it may be much earlier"}
+
 app = App("Jobs: train, sweep, evaluate, drift check.")
 
 JobId = Annotated[
@@ -109,13 +111,20 @@ def _failure(failure: Failure) -> None:
 
 @app.add("why", "ratchet jobs why job-…")
 def why(job: JobId) -> None:
-    """Say why a job waits, and its place in the queue."""
+    """Say why a job waits, its place in the queue, and when it will start."""
     with client() as ratchet:
         found = ratchet.jobs.explain_wait(job)
     output.emit(
         found,
         lambda: output.fields(
-            [("waits", "yes" if found.waiting else "no"), ("place", found.position or None), ("message", found.message)]
+            [
+                ("waits", "yes" if found.waiting else "no"),
+                ("place", found.position or None),
+                ("message", found.message),
+                ("starts", found.predicted_start_at),
+                ("predicted by", BASES.get(found.predicted_start_basis or "")),
+                ("behind", ", ".join(found.blocked_by) or None),
+            ]
         ),
     )
 

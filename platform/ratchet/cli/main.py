@@ -15,6 +15,7 @@ from ratchet.cli import (
     models,
     monitors,
     pipelines,
+    queue,
     stack,
     train,
     webhooks,
@@ -50,6 +51,7 @@ for _name, _group in (
 ):
     app.add_typer(_group, name=_name, rich_help_panel="Resources")
 
+queue.add_to(app)
 stack.add_info_to(app)
 admin.add_to(app)
 completion.add_to(app)

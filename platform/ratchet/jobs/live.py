@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from ratchet.clients.ports import Clients, EngineRefused, EngineUnavailable, MetricPoint
 from ratchet.errors import Unavailable
-from ratchet.jobs import logfiles, steps
+from ratchet.jobs import logfiles
 from ratchet.jobs.logfiles import Cursor, Line, LogPart
 from ratchet.jobs.logfilter import LogFilter
+from ratchet.jobs.results import MAX_METRICS, finite
 from ratchet.jobs.schemas import LogEntryView, LogView, MetricPointView, SeriesView, TrialView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
@@ -54,7 +55,7 @@ def series(clients: Clients, subject: Subject) -> list[SeriesView]:
         return []
     with _answered():
         run = clients.mlflow.get_run(subject.run_id)
-        names = sorted(run.metrics)[: steps.MAX_METRICS] if run else []
+        names = sorted(run.metrics)[:MAX_METRICS] if run else []
         return [
             SeriesView(name=name, points=[_point(each) for each in clients.mlflow.metric_history(subject.run_id, name)])
             for name in names
@@ -73,7 +74,7 @@ def trials(clients: Clients, subject: Subject) -> list[TrialView]:
             run_id=run.run_id,
             params=run.params,
             status=run.status.lower(),
-            metrics=steps.finite(run.metrics),
+            metrics=finite(run.metrics),
             best=run.run_id == subject.best_trial,
         )
         for number, run in enumerate(runs, start=1)

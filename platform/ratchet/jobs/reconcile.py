@@ -88,6 +88,8 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
                 return self._broken(session, row, found)
             case steps.StoppedOutside():
                 return self._stopped_outside(session, row)
+            case steps.Preempted():
+                return self._preempted(session, row)
             case steps.Finished():
                 return self._finished(session, row, found)
             case steps.Stopped():
@@ -134,7 +136,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
     def _live(self, session: Session, row: Job, seen: Seen, found: steps.Live) -> timedelta:
         if row.engine_status != found.engine_status:
             row.engine_status = found.engine_status
-        if row.status == JobStatus.CANCELLING:
+        if row.status in (JobStatus.CANCELLING, JobStatus.PREEMPTING):
             return WATCH_STOPPING_EVERY
         if row.status == JobStatus.UNKNOWN:
             service.move(session, row, JobStatus.RUNNING, message="Ray answers again.", actor=events.SYSTEM)
@@ -213,6 +215,11 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             evidence={"job": row.id, "run": row.run_id},
         )
         make_serving_due(session)
+
+    def _preempted(self, session: Session, row: Job) -> timedelta | None:
+        message = "It has made room for a job of a higher priority; its next attempt goes on from its last checkpoint."
+        service.requeue(session, row, reason=Reason.PREEMPTED, message=message, after=AT_ONCE, actor=events.SYSTEM)
+        return NEVER
 
     def _stopped(self, session: Session, row: Job, found: steps.Stopped) -> timedelta | None:
         row.engine_status = found.engine_status or row.engine_status

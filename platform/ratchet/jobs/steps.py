@@ -6,7 +6,6 @@ an engine that does not answer is one of the values.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,36 +16,27 @@ from ratchet.identity import jobtokens
 from ratchet.identity.jobtokens import JobClaim
 from ratchet.jobs import classify, logfiles, render, retry
 from ratchet.jobs.classify import Failure
+from ratchet.jobs.results import finite, result_of
 from ratchet.jobs.retry import History, Verdict
 from ratchet.jobs.status import JobStatus, Reason
 from ratchet.logs import logger
 from ratchet.settings import Settings
 from ratchet_pipelines import notes
 from ratchet_pipelines.notes import FailureNote
-from ratchet_pipelines.spec import Custom, RunTag, Sweep, Train
+from ratchet_pipelines.spec import Custom, ExitCode, RunTag, Sweep, Train
 
 log = logger("jobs")
 
 RAY = "Ray"
-MAX_METRICS = 200
 PATIENCE = 5
 """Looks at which a log that can't be saved, or a run that can't be looked for, holds up the end of a job."""
 STOP_PATIENCE_S = 3.0
 """After this a job that is still pending in Ray is barred: Ray can't stop one that it has not started."""
 CREDENTIAL_VARIABLE = "MLFLOW_TRACKING_TOKEN"
 """Ray shows it to whoever may ask Ray: it opens this run alone, and nothing once the attempt has ended."""
+PREEMPTION_GRACE_S = 120.0
+"""So long a job that is preempted may take to reach its next checkpoint."""
 CANDIDATE = "candidate"
-TOLD = {
-    RunTag.MODEL_URI: "model_uri",
-    RunTag.DATA_HASH: "data_hash",
-    RunTag.PRIMARY_METRIC: "primary_metric",
-    RunTag.GREATER_IS_BETTER: "greater_is_better",
-    RunTag.BEST_TRIAL: "best_trial",
-    RunTag.DRIFT: "drift",
-    RunTag.PREDICTED_BY: "predicted_by",
-    RunTag.OUTPUT: "output",
-}
-"""The tags by which a job tells its result, and their names in `Job.result`."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +129,19 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Preempted:
+    """It has given its room back."""
+
+
+@dataclass(frozen=True)
 class Stopped:
     engine_status: str
     message: str
 
 
-Found = Queued | Unreachable | Refused | Submitted | Live | Done | Broken | StoppedOutside | Finished | Stopped
+Found = (
+    Queued | Unreachable | Refused | Submitted | Live | Done | Broken | StoppedOutside | Finished | Preempted | Stopped
+)
 
 
 @dataclass(frozen=True)
@@ -157,6 +154,7 @@ class Actor:
             JobStatus.STARTING: self.start,
             JobStatus.RUNNING: self.watch,
             JobStatus.UNKNOWN: self.watch,
+            JobStatus.PREEMPTING: self.preempt,
             JobStatus.FINALIZING: self.finalize,
             JobStatus.CANCELLING: self.stop,
         }
@@ -169,7 +167,7 @@ class Actor:
         except EngineUnavailable as error:
             return Unreachable(error.message)
         except EngineRefused as error:
-            if error.engine == RAY and seen.status in (JobStatus.RUNNING, JobStatus.UNKNOWN, JobStatus.CANCELLING):
+            if error.engine == RAY and seen.status not in (JobStatus.STARTING, JobStatus.FINALIZING):
                 # Ray may be running it: no answer of Ray's but "ended" or "unknown" makes an end of it.
                 return Unreachable(f"Ray refused to tell of it: {error.message}")
             return Refused(f"{error.engine}: {error.message}")
@@ -267,6 +265,30 @@ class Actor:
             self._end_run(self.clients.mlflow.get_run(seen.run_id or ""), "FAILED")
         return Broken(failure, verdict, engine_status)
 
+    # -- preempting
+
+    def preempt(self, seen: Seen) -> Found:
+        """Ask it by a file to stop at its next checkpoint; after its grace it is stopped as it stands."""
+        info = self.clients.jobs.get(seen.submission_id)
+        if info is not None and not info.status.terminal:
+            if seen.stopping_for_s <= PREEMPTION_GRACE_S:
+                self._ask(seen)
+                return Live(info.status.value, None)
+            self.clients.jobs.stop(seen.submission_id)
+            if info.status is not RayStatus.PENDING or not self._never_begins(seen):
+                return Live(info.status.value, None)
+        if info is not None and info.status is RayStatus.SUCCEEDED:
+            return Done()
+        if info is not None and info.status is RayStatus.FAILED and info.exit_code != ExitCode.PREEMPTED:
+            return self._failed(seen, info)
+        self._save_log(seen)
+        return Preempted()
+
+    def _ask(self, seen: Seen) -> None:
+        path = notes.preempt_path(seen.id, seen.attempt)
+        if self.clients.storage.read(path) is None:
+            self.clients.storage.write(path, b"")
+
     # -- finalizing
 
     def finalize(self, seen: Seen) -> Found:
@@ -355,17 +377,3 @@ class Actor:
 MAKE_MODELS = {kind.model_fields["kind"].default for kind in (Train, Sweep, Custom)}
 """The kinds whose `model` is what their result becomes a version of."""
 VERSION_TAGS = (RunTag.DATA_HASH, RunTag.PRIMARY_METRIC, RunTag.GREATER_IS_BETTER)
-
-
-def result_of(run: Run) -> dict[str, Any]:
-    """What the job told in its run: the tags of `RunTag` under plain names, and its metrics."""
-    told: dict[str, Any] = {name: run.tags[tag] for tag, name in TOLD.items() if tag in run.tags}
-    if "greater_is_better" in told:
-        told["greater_is_better"] = told["greater_is_better"] == "true"
-    return {**told, "metrics": finite(run.metrics)}
-
-
-def finite(metrics: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no word for NaN and infinity: null stands for them."""
-    names = sorted(metrics)[:MAX_METRICS]
-    return {name: metrics[name] if math.isfinite(metrics[name]) else None for name in names}

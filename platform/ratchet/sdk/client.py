@@ -18,6 +18,7 @@ from ratchet.sdk.identity import Members, ServiceAccounts, Tokens, Users
 from ratchet.sdk.jobs import Jobs
 from ratchet.sdk.models import Models
 from ratchet.sdk.modes import Async, Mode, Sync, operation
+from ratchet.sdk.queue import JobQueue
 from ratchet.sdk.resources import Info, Me, Recipe
 from ratchet.sdk.transport import ATTEMPTS, TIMEOUT_S, Transport, options_of
 from ratchet.sdk.watch import ABTests, Monitors, Pipelines
@@ -33,6 +34,7 @@ class Api(Scope[Mode]):
         super().__init__(Transport(connection, wire, attempts=attempts), connection.project, blocking=wire.blocking)
         self.jobs: Jobs[Mode] = self._part(Jobs)
         self.bundles: Bundles[Mode] = self._part(Bundles)
+        self.queue: JobQueue[Mode] = self._part(JobQueue)
         self.models: Models[Mode] = self._part(Models)
         self.endpoints: Endpoints[Mode] = self._part(Endpoints)
         self.abtests: ABTests[Mode] = self._part(ABTests)

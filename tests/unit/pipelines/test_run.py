@@ -14,6 +14,7 @@ from ratchet_pipelines.errors import (
     DataError,
     EngineError,
     OutOfMemoryError,
+    PreemptedJobError,
     UserError,
     on_rank,
 )
@@ -117,6 +118,12 @@ def test_an_attempt_that_is_barred_does_not_begin(
     bar.touch()
     does(monkeypatch, AssertionError("it began"))
     assert run.main() == run.CANCELLED
+    assert mlflow.status is None
+
+
+def test_a_preempted_job_says_so_and_leaves_its_run_open(mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    does(monkeypatch, PreemptedJobError("It stopped after epoch 3."))
+    assert run.main() == ExitCode.PREEMPTED
     assert mlflow.status is None
 
 

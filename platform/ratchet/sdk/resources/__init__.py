@@ -41,6 +41,7 @@ from ratchet.sdk.resources.platform import (
     Verification,
     Webhook,
 )
+from ratchet.sdk.resources.queue import Queue, QueuedJob, Quota, QuotaUsage, Room
 from ratchet.sdk.resources.serving import Endpoint, EndpointVariant, OutcomesReceipt, Prediction, TrafficPoint
 from ratchet.sdk.resources.watch import (
     ABTest,
@@ -91,9 +92,14 @@ __all__ = [
     "Prediction",
     "Project",
     "Promotion",
+    "Queue",
+    "QueuedJob",
+    "Quota",
+    "QuotaUsage",
     "Recipe",
     "Request",
     "Resource",
+    "Room",
     "Rule",
     "SampleRatio",
     "Series",

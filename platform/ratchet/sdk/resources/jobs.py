@@ -160,3 +160,9 @@ class Waiting(Resource):
     message: str = ""
     position: int = 0
     """Its place in the queue, from 1; 0 when it does not wait."""
+    ahead: int = 0
+    predicted_start_at: datetime | None = None
+    predicted_start_basis: str | None = None
+    """`history` or `deadline`: what the prediction rests on."""
+    blocked_by: list[str] = []
+    """Jobs of its own project."""

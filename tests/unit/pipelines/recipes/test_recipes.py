@@ -21,6 +21,9 @@ class Silent:
     def resume(self) -> State | None:
         return None
 
+    def wants_stop(self) -> bool:
+        return False
+
     def wants_state(self, *, improved: bool, last: bool) -> bool:
         return False
 

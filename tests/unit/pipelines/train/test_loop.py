@@ -31,24 +31,29 @@ def learner(params: TabularParams = PARAMS) -> TabularLearner:
 
 
 class Memory:
-    """Keeps what is reported; hands out a state to go on from; may be told to stop the loop after an epoch."""
+    """Keeps what is reported; hands out a state to go on from; may break the loop after an epoch or want it stopped."""
 
-    def __init__(self, state: State | None = None, stop_after: int | None = None) -> None:
-        self.state, self.stop_after = state, stop_after
+    def __init__(
+        self, state: State | None = None, stop_after: int | None = None, wanted_after: int | None = None
+    ) -> None:
+        self.state, self.stop_after, self.wanted_after = state, stop_after, wanted_after
         self.history: list[dict[str, float]] = []
 
     def resume(self) -> State | None:
         return self.state
 
+    def wants_stop(self) -> bool:
+        return len(self.history) + 1 == self.wanted_after
+
     def wants_state(self, *, improved: bool, last: bool) -> bool:
-        return True
+        return self.wanted_after is None or last
 
     def report(self, epoch: int, metrics: dict[str, float], best: Best, state: State | None) -> None:
         self.history.append(metrics)
         with tempfile.TemporaryDirectory() as folder:  # through the file, as a checkpoint goes
-            assert state is not None
-            checkpoints.save(state, Path(folder))
-            self.state = checkpoints.load(Path(folder))
+            if state is not None:
+                checkpoints.save(state, Path(folder))
+                self.state = checkpoints.load(Path(folder))
         if epoch == self.stop_after:
             raise InterruptedError
 
@@ -87,6 +92,17 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped() -> None:
     assert first.history + second.history == whole.history
     assert result.epoch == expected.epoch
     assert all(torch.equal(result.weights[name], expected.weights[name]) for name in expected.weights)
+
+
+def test_a_run_that_is_asked_for_its_room_saves_its_state_and_ends_as_if_it_had_not_been() -> None:
+    whole, first = Memory(), Memory(wanted_after=2)
+    expected = fit(SETTINGS, whole)
+    fit(SETTINGS, first)
+    assert first.state is not None
+    assert (first.state.epoch, first.state.finished, len(first.history)) == (2, False, 2)
+    second = Memory(first.state)
+    assert fit(SETTINGS, second).epoch == expected.epoch
+    assert first.history + second.history == whole.history
 
 
 def test_a_finished_run_is_not_trained_again() -> None:
