@@ -311,3 +311,46 @@ def test_a_failed_job_is_shown_with_its_rank_its_last_line_and_what_to_do(ratche
     shown = ratchet("jobs", "get", "job-1").stdout
     for text in ("KeyError: 'x'", "3", "64", "[1] a\nb", "Change it."):
         assert text in shown
+
+
+QUEUED = {
+    "id": "job-2",
+    "project": "default",
+    "position": 3,
+    "message": "Needs 4 GPUs at once; 1 of 8 are free.",
+    "predicted_start_at": "2026-11-26T12:00:00Z",
+    "predicted_start_basis": "history",
+}
+
+
+def test_the_queue_of_the_project_or_of_all(ratchet: Any, api: Any) -> None:
+    api.will("GET", "/queue", {"items": [QUEUED], "length": 3, "free": {"gpus": 1}, "total": {"gpus": 8}})
+    result = ratchet("queue", "--limit", "5")
+    assert result.exit_code == 0, result.output
+    assert "Needs 4 GPUs" in result.stdout
+    assert api.queries[-1] == {"limit": "5"}
+    assert json.loads(ratchet("queue", "--all", "--json").stdout)["items"][0]["position"] == 3
+
+
+def test_a_quota_is_shown_and_set_whole(ratchet: Any, api: Any) -> None:
+    answer = {"project": "default", "gpus": 8, "used": {"gpus": 3}}
+    api.will("GET", "/quota", answer)
+    api.will("PUT", "/quota", answer)
+    assert json.loads(ratchet("quota", "show", "--json").stdout)["used"]["gpus"] == 3
+    assert ratchet("quota", "set", "--gpus", "8", "--memory-gib", "1.5").exit_code == 0
+    assert api.body("PUT", "/quota") == {
+        "cpus": None,
+        "gpus": 8.0,
+        "memory_bytes": 1_610_612_736,
+        "jobs": None,
+        "gpu_hours": None,
+        "weight": 1.0,
+    }
+
+
+def test_why_a_job_waits_with_its_predicted_start(ratchet: Any, api: Any) -> None:
+    api.will("GET", "/jobs/job-2/wait", {**QUEUED, "waiting": True, "blocked_by": ["job-1"]})
+    result = ratchet("jobs", "why", "job-2")
+    assert result.exit_code == 0, result.output
+    assert "how long past jobs of its kind took" in result.stdout
+    assert "job-1" in result.stdout

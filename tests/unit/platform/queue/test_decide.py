@@ -189,6 +189,13 @@ def test_a_short_job_goes_beside_a_large_one_that_waits_and_a_long_one_does_not(
     assert decision.waits["job-2"].reason is Reason.WAITING_FOR_TURN
 
 
+def test_what_is_left_beside_the_one_that_waits_is_given_away_once():
+    running = [occupying(cpus=4, ends_in_s=600)]
+    long = {"cpus": 2, "deadline_s": 7200}
+    line = [waiting("job-1", cpus=6), waiting("job-2", **long), waiting("job-3", **long)]
+    assert decide(Snapshot(TOTAL, line, running)).starts == ["job-2"]
+
+
 def test_the_project_with_the_smaller_share_by_weight_goes_first_and_age_decides_within_it():
     line = [waiting(f"job-{i}", project="a") for i in range(3)] + [
         waiting(f"job-{i}", project="b") for i in range(3, 9)
@@ -268,6 +275,12 @@ def test_nobody_else_is_preempted_while_room_is_being_made():
 def test_a_job_that_was_first_by_waiting_is_not_preempted_at_once():
     aged = occupying("run-1", cpus=8, priority=0, waited_s=6 * AGEING_S, preemptible=True)
     assert decide(Snapshot(TOTAL, [waiting(cpus=8, priority=5)], [aged])).preemptions == []
+
+
+def test_one_whose_room_is_not_needed_after_all_is_left_alone():
+    small = occupying("run-1", cpus=1, priority=0)
+    others = [occupying(f"run-{i}", cpus=3, priority=i) for i in (2, 3)]
+    assert [job.id for job in fewest(amount(5), amount(0), [small, *others])] == ["run-2", "run-3"]
 
 
 def test_no_candidate_is_taken_when_all_of_them_are_not_enough():
