@@ -21,6 +21,11 @@ def tag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
+def tag_of_view(view: BaseModel) -> str:
+    """The tag that a GET of the resource has."""
+    return tag_of(view.model_dump_json(by_alias=True).encode())
+
+
 def tagged(request: Request, response: Response) -> Response:
     """The answer to a GET with its tag; 304 when the caller has it already."""
     if response.status_code != 200 or response.media_type != "application/json":
@@ -52,8 +57,7 @@ class IfMatch:
         if self.tags is None or "*" in self.tags:
             return
         session.refresh(row, with_for_update=True)
-        tag = tag_of(view().model_dump_json(by_alias=True).encode())
-        if tag not in self.tags:
+        if tag_of_view(view()) not in self.tags:
             raise PreconditionFailed(
                 "It was changed since it was read.", hint="Read it again, and send the change with its new ETag."
             )

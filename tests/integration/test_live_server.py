@@ -144,14 +144,14 @@ def test_exit_statuses(ratchet: Ratchet) -> None:
     assert ratchet("jobs", "lst").returncode == 2
     assert ratchet("train", "-d", "sklearn://digits", "-p", "epocs=1").returncode == 2
     assert ratchet("info", RATCHET_TOKEN="rt_wrong").returncode == 3
-    assert ratchet("jobs", "get", "job-none").returncode == 4
+    assert ratchet("jobs", "show", "job-none").returncode == 4
     assert ratchet("projects", "create", "default").returncode == 5
     assert ratchet("info", RATCHET_URL=f"http://127.0.0.1:{free}").returncode == 6
     assert ratchet("jobs", "wait", id).returncode == 7
 
 
 def test_every_error_is_json_on_stderr_with_json(ratchet: Ratchet) -> None:
-    for arguments, status in ((["jobs", "lst"], 2), (["jobs", "get", "job-none"], 4)):
+    for arguments, status in ((["jobs", "lst"], 2), (["jobs", "show", "job-none"], 4)):
         ended = ratchet(*arguments, "--json")
         assert ended.stdout == ""
         assert json.loads(ended.stderr)["exit_status"] == ended.returncode == status
@@ -172,7 +172,7 @@ def test_an_interrupted_wait_ends_with_130_and_leaves_the_job(server: Server, ra
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130
     assert f"ratchet jobs cancel {id}" in told.decode()
-    assert json.loads(ratchet("jobs", "get", id, "--json").stdout)["status"] == "queued"
+    assert json.loads(ratchet("jobs", "show", id, "--json").stdout)["status"] == "queued"
     ratchet("jobs", "cancel", id)
 
 
@@ -193,7 +193,7 @@ def on_a_terminal(command: list[str], env: dict[str, str]) -> str:
     return written.decode()
 
 
-@pytest.mark.parametrize("command", [["--help"], ["jobs", "list"], ["jobs", "get", "job-none"]])
+@pytest.mark.parametrize("command", [["--help"], ["jobs", "list"], ["jobs", "show", "job-none"]])
 def test_colours_are_for_terminals_that_want_them(server: Server, tmp_path: Path, command: list[str]) -> None:
     program = [sys.executable, "-m", "ratchet.cli.main", *command]
     with_colour = on_a_terminal(program, environment(server, tmp_path, TERM="xterm-256color"))
@@ -213,7 +213,7 @@ def test_a_shell_completes_commands_options_and_what_there_is(server: Server, ra
 
     assert "jobs" in completed("ratchet jo")
     assert "--follow" in completed("ratchet train --fo")
-    assert id in completed("ratchet jobs get job-")
+    assert id in completed("ratchet jobs show job-")
     assert ratchet("jobs", "cancel", id).returncode == 0
 
 

@@ -191,7 +191,7 @@ def test_the_command_line_over_the_real_api(client: Client, monkeypatch: pytest.
     job = json.loads(submitted.stdout)["id"]
     for command in (
         "jobs list",
-        f"jobs get {job}",
+        f"jobs show {job}",
         f"jobs why {job}",
         "info",
         "events list",

@@ -63,8 +63,8 @@ def _own_name(job: Job) -> str | None:
     return None if job.name == job.id else job.name
 
 
-@app.add("get", "ratchet jobs get job-…", "ratchet jobs get job-… --json")
-def get(job: JobId) -> None:
+@app.add("show", "ratchet jobs show job-…", "ratchet jobs show job-… --json")
+def show(job: JobId) -> None:
     """Show one job: its state, why, and what came out."""
     with client() as ratchet:
         found = ratchet.jobs.get(job)

@@ -88,6 +88,21 @@ alpha: 0.05  # the chance that the verdict is wrong, over all looks
 # max_units: 20000
 # on_win: promote
 """,
+    "webhook": """\
+kind: webhook
+name: on-call
+url: https://hooks.example.com/ratchet
+events: [job.failed, "alert.*"]  # the secret that signs them is in the answer that creates it, this once
+# enabled: true
+""",
+    "quota": """\
+kind: quota
+cpus: 64  # what is left out has no limit
+gpus: 8
+jobs: 20
+gpu_hours: 500  # in a calendar month
+weight: 1  # its part in the fair share between projects
+""",
     "monitor": """\
 kind: monitor
 name: cancer-drift

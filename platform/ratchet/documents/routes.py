@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from ratchet.auth import Reader
+from ratchet.auth import Writer
 from ratchet.db import WriteSession
 from ratchet.documents import service
 from ratchet.documents.jsonschema import any_schema, schema
@@ -12,6 +13,7 @@ from ratchet.documents.kinds import JOBS, MODELS
 from ratchet.documents.schemas import DocumentPlans, Documents, KindView
 from ratchet.errors import NotFound
 from ratchet.routing import Router
+from ratchet.settings import Settings
 from ratchet_pipelines.catalog import suggestion
 
 router = Router(tags=["documents"])
@@ -23,12 +25,16 @@ ANY = "any"
 
 
 @router.post("/projects/{project}/documents:plan")
-def plan_documents(project: str, body: Documents, principal: Reader, session: WriteSession) -> DocumentPlans:
+def plan_documents(
+    project: str, body: Documents, principal: Writer, session: WriteSession, request: Request
+) -> DocumentPlans:
     """What applying documents would create or change, after all the checks of doing it; nothing is kept.
 
     They are of the kinds that `/schemas` lists; a job is planned by `jobs:plan`.
     """
-    return DocumentPlans(items=service.plan(session, project=project, documents=body.documents, actor=principal.actor))
+    settings: Settings = request.app.state.settings
+    plans = service.plan(session, project=project, documents=body.documents, actor=principal.actor, settings=settings)
+    return DocumentPlans(items=plans)
 
 
 @schemas.get("")

@@ -47,9 +47,11 @@ class Difference(BaseModel):
 
 
 class RequestView(BaseModel):
-    method: Literal["POST", "PUT"]
+    method: Literal["POST", "PUT", "PATCH"]
     path: str
     body: dict[str, Any]
+    if_match: str | None
+    """The tag of what the plan was made from: with it the change is refused (412) when another came meanwhile."""
 
 
 class DocumentPlan(BaseModel):
@@ -57,6 +59,7 @@ class DocumentPlan(BaseModel):
 
     kind: str
     name: str
+    """Empty for what a project has one of."""
     action: Action
     differences: list[Difference]
     """What would change of what there is."""

@@ -8,13 +8,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
+from ratchet import conditional
 from ratchet.documents.kinds import JOBS, KINDS, Kind
 from ratchet.documents.schemas import Action, Difference, Document, DocumentPlan, RequestView
 from ratchet.errors import Conflict, FieldError, Invalid, RatchetError, field_errors
+from ratchet.settings import Settings
 from ratchet_pipelines.catalog import suggestion
 
 
-def plan(session: Session, *, project: str, documents: Sequence[Document], actor: str) -> list[DocumentPlan]:
+def plan(
+    session: Session, *, project: str, documents: Sequence[Document], actor: str, settings: Settings
+) -> list[DocumentPlan]:
     """The plans of documents that are to be applied in this order, after the same checks as the requests that do it:
     the very same is done in a savepoint, so that each sees the ones before, and all of it is rolled back.
 
@@ -24,7 +28,7 @@ def plan(session: Session, *, project: str, documents: Sequence[Document], actor
     with session.begin_nested() as savepoint:
         for i, document in enumerate(documents):
             try:
-                plans.append(_plan(session, project, document, actor))
+                plans.append(_plan(session, project, document, actor, settings))
             except RatchetError as error:
                 where = f"/documents/{i}"
                 found = error.errors or [FieldError(pointer="", message=error.detail)]
@@ -34,23 +38,24 @@ def plan(session: Session, *, project: str, documents: Sequence[Document], actor
     return plans
 
 
-def _plan(session: Session, project: str, document: Document, actor: str) -> DocumentPlan:
+def _plan(session: Session, project: str, document: Document, actor: str, settings: Settings) -> DocumentPlan:
     kind, new = _read(document)
-    name = str(new.model_dump()["name"])
+    name = str(new.model_dump()["name"]) if kind.named else ""
     row = kind.find(session, project, name)
     before = None if row is None else kind.document(row).model_dump(mode="json")
+    seen = None if row is None or kind.view is None else conditional.tag_of_view(kind.view(session, row, settings))
     differences = [] if before is None else list(_differences(before, new.model_dump(mode="json")))
     if row is None:
-        kind.create(session, project, new, actor)
+        kind.create(session, project, new, actor, settings)
     elif differences and kind.replace is None:
         raise Conflict(
             f"The {document.kind} {name!r} is there and can't be changed; {differences[0].field} differs.",
             hint="Give the new one another name.",
         )
     elif differences and kind.replace is not None:
-        kind.replace(session, row, new, actor)
+        kind.replace(session, row, new, actor, settings)
     action = Action.CREATE if row is None else Action.UPDATE if differences else Action.NONE
-    request = _request(kind, project, name, new, action)
+    request = _request(kind, project, name, new, action, seen)
     return DocumentPlan(kind=document.kind, name=name, action=action, differences=differences, request=request)
 
 
@@ -69,14 +74,15 @@ def _read(document: Document) -> tuple[Kind, BaseModel]:
         raise Invalid(f"{len(fields)} field(s) of the {document.kind} are not valid.", errors=fields) from error
 
 
-def _request(kind: Kind, project: str, name: str, new: BaseModel, action: Action) -> RequestView | None:
-    address = f"/api/v1/projects/{project}/{kind.collection}"
+def _request(
+    kind: Kind, project: str, name: str, new: BaseModel, action: Action, seen: str | None
+) -> RequestView | None:
     body = new.model_dump(mode="json", exclude_none=True)
     if action is Action.CREATE:
-        return RequestView(method="POST", path=address, body=body)
+        return RequestView(method="POST", path=kind.address(project), body=body, if_match=None)
     if action is Action.UPDATE and kind.update is not None:
         kept = {field: value for field, value in body.items() if field in kind.update.model_fields}
-        return RequestView(method="PUT", path=f"{address}/{name}", body=kept)
+        return RequestView(method=kind.method, path=kind.address(project, name), body=kept, if_match=seen)
     return None
 
 

@@ -21,7 +21,7 @@ class Projects(Scope[Mode]):
 
     @operation
     async def create(self, /, name: str, **fields: Any) -> Project:
-        return await self._post(Project, self._global("projects"), {"name": name, **fields}, repeatable=False)
+        return await self._post(Project, self._global("projects"), {"name": name, **fields})
 
 
 class Events(Scope[Mode]):

@@ -64,19 +64,8 @@ class Scope(Called[Mode]):
     async def _get(self, kind: type[S], address: str, params: Mapping[str, Any] | None = None) -> S:
         return kind.model_validate(await self._transport.json("GET", address, params=params))
 
-    async def _post(
-        self,
-        kind: type[S],
-        address: str,
-        body: Any = None,
-        *,
-        idempotency_key: str | None = None,
-        repeatable: bool = True,
-    ) -> S:
-        """`repeatable`: the API knows a repetition by its Idempotency-Key, or it changes nothing."""
-        answer = await self._transport.json(
-            "POST", address, json=body, idempotency_key=idempotency_key, repeatable=repeatable
-        )
+    async def _post(self, kind: type[S], address: str, body: Any = None, *, idempotency_key: str | None = None) -> S:
+        answer = await self._transport.json("POST", address, json=body, idempotency_key=idempotency_key)
         return kind.model_validate(answer)
 
     async def _put(self, kind: type[S], address: str, body: Any) -> S:

@@ -34,10 +34,14 @@ class Documents(Scope[Mode]):
 
     @operation
     async def apply(self, document: Mapping[str, Any] | DocumentPlan) -> dict[str, Any]:
-        """Makes what the document, or its plan, says, and gives it as it is then; `{}` where there is nothing to do."""
+        """Makes what the document, or its plan, says, and gives it as it is then; `{}` where there is nothing to do.
+
+        `Conflict` when what the plan was made from was changed meanwhile.
+        """
         plan = document if isinstance(document, DocumentPlan) else (await self.plan(document))[0]
         if plan.request is None:
             return {}
         asked = plan.request
-        answer: dict[str, Any] = await self._transport.json(asked.method, asked.path, json=asked.body)
+        headers = {"If-Match": asked.if_match} if asked.if_match else {}
+        answer: dict[str, Any] = await self._transport.json(asked.method, asked.path, json=asked.body, headers=headers)
         return answer

@@ -24,7 +24,7 @@ class Users(Scope[Mode]):
     @operation
     async def create(self, name: str, *, email: str | None = None, platform_admin: bool = False) -> User:
         body = {"name": name, "email": email, "platform_admin": platform_admin}
-        return await self._post(User, self._global("users"), body, repeatable=False)
+        return await self._post(User, self._global("users"), body)
 
     @operation
     async def change(self, /, id: str, **changes: Any) -> User:
@@ -42,7 +42,7 @@ class Members(Scope[Mode]):
     @operation
     async def add(self, user: str, role: str) -> Member:
         """`user`: a name, an id or an e-mail address; `role`: `viewer`, `editor` or `admin`."""
-        return await self._post(Member, self._address("members"), {"user": user, "role": role}, repeatable=False)
+        return await self._post(Member, self._address("members"), {"user": user, "role": role})
 
     @operation
     async def change(self, id: str, role: str) -> Member:
@@ -65,7 +65,7 @@ class ServiceAccounts(Scope[Mode]):
     @operation
     async def create(self, name: str, role: str = "viewer") -> Member:
         body = {"name": name, "role": role}
-        return await self._post(Member, self._address("service-accounts"), body, repeatable=False)
+        return await self._post(Member, self._address("service-accounts"), body)
 
     @operation
     async def delete(self, id: str) -> None:
@@ -96,7 +96,7 @@ class Tokens(Scope[Mode]):
             body["expires_in_days"] = expires_in_days
         if service_account is not None:
             body["service_account"] = service_account
-        return await self._post(Token, self._of(everywhere), body, repeatable=False)
+        return await self._post(Token, self._of(everywhere), body)
 
     @operation
     async def revoke(self, id: str, *, everywhere: bool = False) -> None:

@@ -32,6 +32,8 @@ REFUSED_STATUSES = frozenset({429, 503})
 """The server says that it has done nothing."""
 GATEWAY_STATUSES = frozenset({502, 504})
 """Something in between lost the answer: whether it was done is not known."""
+IN_FLIGHT = "in_flight"
+"""What an earlier attempt began is under way still: its answer is to be had in a moment."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -61,9 +63,10 @@ class Transport:
     ) -> httpx2.Response:
         """The answer, when it is a good one; a `RatchetError` when not.
 
-        Every POST carries an Idempotency-Key, so that a repetition starts nothing twice where the API knows the key. A
-        request is repeated when it certainly was not done (connection refused, 429, 503), and, when `repeatable`, also
-        after a connection that broke before the answer. `file` is sent as the body, in parts.
+        Every POST carries an Idempotency-Key, by which the API knows a repetition and does nothing twice. A request is
+        repeated when it certainly was not done (connection refused, 429, 503), and, unless it is not `repeatable`
+        because what it goes to knows no keys, also after a connection that broke before the answer. `file` is sent as
+        the body, in parts.
         """
         every = dict(headers or {})
         if method == "POST":
@@ -90,9 +93,10 @@ class Transport:
                 continue
             if response.is_success:
                 return response
+            refusal = error_of(response)
             again = response.status_code in (REFUSED_STATUSES | GATEWAY_STATUSES if repeatable else REFUSED_STATUSES)
-            if last or not again:
-                raise error_of(response)
+            if last or not (again or refusal.code == IN_FLIGHT):
+                raise refusal
             await self.sleep(retry_after(response) or backoff(attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 

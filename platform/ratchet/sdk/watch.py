@@ -56,7 +56,7 @@ class Monitors(Collection[Mode, Monitor]):
     @operation
     async def check(self, monitor: str | Monitor) -> Check:
         """Checks now; the next scheduled check is unchanged."""
-        return await self._post(Check, self._address("monitors", f"{name_of(monitor)}:check"), repeatable=False)
+        return await self._post(Check, self._address("monitors", f"{name_of(monitor)}:check"))
 
     @operation
     async def pause(self, monitor: str | Monitor) -> Monitor:
@@ -120,7 +120,7 @@ class Pipelines(Collection[Mode, Pipeline]):
 
     @operation
     async def run(self, pipeline: str | Pipeline) -> PipelineRun:
-        return await self._post(PipelineRun, self._address("pipelines", f"{name_of(pipeline)}:run"), repeatable=False)
+        return await self._post(PipelineRun, self._address("pipelines", f"{name_of(pipeline)}:run"))
 
     @operation
     async def cancel_run(self, run: str | PipelineRun) -> PipelineRun:

@@ -24,7 +24,9 @@ def checked_patterns(patterns: list[str]) -> list[str]:
 
 
 class NewWebhook(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """Events of the project, sent to an address."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: Name
     url: Url

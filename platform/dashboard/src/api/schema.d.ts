@@ -3277,7 +3277,10 @@ export interface components {
              */
             weight: number;
         };
-        /** NewWebhook */
+        /**
+         * NewWebhook
+         * @description Events of the project, sent to an address.
+         */
         NewWebhook: {
             /**
              * Enabled
@@ -3286,6 +3289,7 @@ export interface components {
             enabled: boolean;
             /**
              * Events
+             * @description Actions of the audit log: `job.failed`, all of a kind (`job.*`), or all (`*`).
              * @default [
              *       "*"
              *     ]
@@ -3293,7 +3297,10 @@ export interface components {
             events: string[];
             /** Name */
             name: string;
-            /** Url */
+            /**
+             * Url
+             * @description Where events are sent: https.
+             */
             url: string;
         };
         /** OidcConfig */
@@ -3915,12 +3922,14 @@ export interface components {
             body: {
                 [key: string]: unknown;
             };
+            /** If Match */
+            if_match: string | null;
             method: components["schemas"]["RequestViewMethod"];
             /** Path */
             path: string;
         };
         /** @enum {string} */
-        RequestViewMethod: "POST" | "PUT";
+        RequestViewMethod: "POST" | "PUT" | "PATCH";
         /**
          * Resources
          * @description What a job asks of the cluster. All workers start together or none does.

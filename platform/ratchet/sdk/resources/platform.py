@@ -155,6 +155,8 @@ class Request(Resource):
     method: str
     path: str
     body: dict[str, Any] = Field(default_factory=dict)
+    if_match: str | None = None
+    """The tag of what the plan was made from."""
 
 
 class DocumentPlan(Resource):

@@ -105,6 +105,15 @@ def test_what_is_as_it_should_be_is_left_alone(ratchet: Any, api: Any, tmp_path:
     assert [path for _, path, _ in api.sent] == ["/schemas", "/documents:plan"]
 
 
+def test_beside_what_changes_the_rest_is_left_alone(ratchet: Any, api: Any) -> None:
+    api.will(
+        "POST", "/documents:plan", {"items": [planned("endpoint", "e", "none"), planned("monitor", "m", "create")]}
+    )
+    api.will("POST", "/monitors", {"name": "m"}, 201)
+    result = ratchet("apply", "-f", "-", "--yes", "--json", input=f"{ENDPOINT}---\n{MONITOR}")
+    assert [one["name"] for one in json.loads(result.stdout)] == ["m"]
+
+
 def test_several_documents_are_planned_together_and_done_in_order(ratchet: Any, api: Any) -> None:
     api.will(
         "POST", "/documents:plan", {"items": [planned("endpoint", "e", "create"), planned("monitor", "m", "create")]}

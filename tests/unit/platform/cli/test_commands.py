@@ -171,7 +171,7 @@ def test_a_webhook_is_made_and_its_secret_is_alone_on_stdout(ratchet: Any, api: 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (403, 3), (404, 4), (409, 5), (422, 2), (500, 1)])
 def test_exit_statuses(ratchet: Any, api: Any, status: int, code: int) -> None:
     api.will("GET", "/jobs/job-1", {"detail": "No."}, status)
-    result = ratchet("jobs", "get", "job-1")
+    result = ratchet("jobs", "show", "job-1")
     assert result.exit_code == code
     assert result.stdout == ""
     assert "No." in result.stderr
@@ -187,7 +187,7 @@ def test_an_unreachable_server_ends_with_6(ratchet: Any, api: Any) -> None:
 
 def test_an_error_is_json_with_json(ratchet: Any, api: Any) -> None:
     api.will("GET", "/jobs/job-1", {"detail": "No.", "code": "not_found"}, 404)
-    result = ratchet("jobs", "get", "job-1", "--json")
+    result = ratchet("jobs", "show", "job-1", "--json")
     assert result.stdout == ""
     assert json.loads(result.stderr)["code"] == "not_found"
 
@@ -275,7 +275,7 @@ def test_a_group_alone_prints_its_help_and_fails(ratchet: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["jobs", "list", "--kin", "train"], ["jobs", "list", "-n", "0"], ["jobs", "get"]]
+    "arguments", [["jobs", "list", "--kin", "train"], ["jobs", "list", "-n", "0"], ["jobs", "show"]]
 )
 def test_what_is_typed_wrong_says_where_the_help_is(ratchet: Any, arguments: list[str]) -> None:
     result = ratchet(*arguments)
@@ -286,9 +286,9 @@ def test_what_is_typed_wrong_says_where_the_help_is(ratchet: Any, arguments: lis
 
 def test_no_option_of_one_command_is_left_to_the_next(ratchet: Any, api: Any) -> None:
     api.will("GET", "/jobs/job-1", JOB)
-    assert json.loads(ratchet("jobs", "get", "job-1", "--json").stdout)
-    assert "status" in ratchet("jobs", "get", "job-1").stdout
-    assert "Error:" in ratchet("jobs", "get").stderr
+    assert json.loads(ratchet("jobs", "show", "job-1", "--json").stdout)
+    assert ratchet("jobs", "show").stderr.startswith("Error:")
+    assert "status" in ratchet("jobs", "show", "job-1").stdout
 
 
 def test_a_clone_sends_its_changes_as_a_merge_patch(ratchet: Any, api: Any) -> None:
@@ -308,7 +308,7 @@ def test_a_retry_is_told_by_its_new_id(ratchet: Any, api: Any) -> None:
 def test_a_failed_job_is_shown_with_its_rank_its_last_line_and_what_to_do(ratchet: Any, api: Any) -> None:
     failure = {"error": "KeyError: 'x'", "rank": 3, "exit_code": 64, "log_tail": "[1] a\nb", "suggestion": "Change it."}
     api.will("GET", "/jobs/job-1", {**JOB, "status": "failed", "failure": failure})
-    shown = ratchet("jobs", "get", "job-1").stdout
+    shown = ratchet("jobs", "show", "job-1").stdout
     for text in ("KeyError: 'x'", "3", "64", "[1] a\nb", "Change it."):
         assert text in shown
 

@@ -12,6 +12,7 @@ from ratchet.documents import service
 from ratchet.documents.schemas import Document
 from ratchet.errors import Conflict, Invalid, NotFound
 from ratchet.events import Event
+from ratchet.settings import Settings
 
 ENDPOINT = {
     "kind": "endpoint",
@@ -36,7 +37,7 @@ ALL = [ENDPOINT, PIPELINE, MONITOR, ABTEST]
 
 def plans(session: Session, *documents: dict[str, Any]) -> list[Any]:
     found = [Document.model_validate(document) for document in documents]
-    return service.plan(session, project="default", documents=found, actor="test")
+    return service.plan(session, project="default", documents=found, actor="test", settings=Settings())
 
 
 def events(session: Session) -> int:
@@ -73,13 +74,19 @@ def test_other_kinds_are_refused(sessions: sessionmaker[Session], kind: str, mes
     assert message in caught.value.errors[0].message
 
 
+def sent(api: Any, request: Any, who: str) -> Any:
+    tag = {"If-Match": request["if_match"]} if request["if_match"] else {}
+    headers = {**api.headers(who), **tag}
+    return api.http.request(request["method"], request["path"], json=request["body"], headers=headers)
+
+
 def send(api: Any, request: Any, who: str = "writer") -> Any:
-    answer = api.http.request(request["method"], request["path"], json=request["body"], headers=api.headers(who))
+    answer = sent(api, request, who)
     assert answer.is_success, answer.text
     return answer.json()
 
 
-def ask(api: Any, *documents: dict[str, Any], who: str = "reader") -> Any:
+def ask(api: Any, *documents: dict[str, Any], who: str = "writer") -> Any:
     address = "/api/v1/projects/default/documents:plan"
     return api.http.post(address, json={"documents": list(documents)}, headers=api.headers(who))
 
@@ -126,6 +133,40 @@ def test_the_request_of_a_plan_brings_it_about(
     assert planned(api, document)[0]["request"] is None
 
 
+@pytest.mark.parametrize("document", [ENDPOINT, MONITOR, PIPELINE])
+def test_what_was_changed_after_it_was_planned_is_left_alone(api: Any, document: dict[str, Any]) -> None:
+    changes = {"endpoint": {"replicas": 2}, "monitor": {"alpha": 0.1}, "pipeline": {"challenger_weight": 0.1}}
+    for plan in planned(api, ENDPOINT, PIPELINE, MONITOR):
+        send(api, plan["request"])
+    (plan,) = planned(api, {**document, **changes[document["kind"]]})
+    send(api, plan["request"])
+    late = sent(api, plan["request"], "writer")
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+
+
+def test_a_quota_is_there_always_and_set_by_administrators(api: Any) -> None:
+    (plan,) = planned(api, {"kind": "quota", "gpus": 2})
+    assert (plan["action"], plan["name"], plan["request"]["method"]) == ("update", "", "PUT")
+    assert [(one["field"], one["before"], one["after"]) for one in plan["differences"]] == [("gpus", None, 2.0)]
+    assert sent(api, plan["request"], "writer").status_code == 403
+    assert send(api, plan["request"], "admin")["gpus"] == 2
+    assert planned(api, {"kind": "quota", "gpus": 2})[0]["action"] == "none"
+
+
+def test_a_webhook_is_changed_in_part_and_its_secret_is_shown_once(api: Any) -> None:
+    webhook = {"kind": "webhook", "name": "w", "url": "https://hooks.example.com/x", "events": ["job.*"]}
+    made = send(api, planned(api, webhook)[0]["request"], "admin")
+    assert made["secret"].startswith("whsec_")
+    (plan,) = planned(api, {**webhook, "enabled": False})
+    assert (plan["request"]["method"], plan["differences"][0]["field"]) == ("PATCH", "enabled")
+    assert send(api, plan["request"], "admin")["enabled"] is False
+    assert sent(api, plan["request"], "admin").status_code == 412
+
+
+def test_viewers_plan_nothing(api: Any) -> None:
+    assert ask(api, ENDPOINT, who="reader").status_code == 403
+
+
 def test_what_can_not_be_changed_is_said_at_once(api: Any) -> None:
     for plan in planned(api, ENDPOINT, ABTEST):
         send(api, plan["request"])
@@ -144,7 +185,7 @@ def test_schemas_are_open_and_unknown_ones_are_not_found(api: Any) -> None:
     listed = api.http.get("/schemas")
     assert {kind["kind"]: kind["job"] for kind in listed.json()} == {
         **dict.fromkeys(["train", "sweep", "evaluate", "drift_check", "batch_prediction", "custom"], True),
-        **dict.fromkeys(["endpoint", "abtest", "monitor", "pipeline"], False),
+        **dict.fromkeys(["endpoint", "abtest", "monitor", "pipeline", "webhook", "quota"], False),
     }
     for kind in listed.json():
         found = api.http.get(kind["schema_url"])

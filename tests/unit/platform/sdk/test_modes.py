@@ -63,11 +63,15 @@ def test_a_stream_is_iterated_over_and_closed_when_it_is_left() -> None:
     items = counter.up_to(3)
     assert isinstance(items, Iterator)
     assert list(items) == [0, 1, 2]
-    left = counter.up_to(3)
-    assert next(left) == 0
     counter._awaiting.closed = False
-    left.close()
-    assert counter._awaiting.closed
+
+    async def leave() -> bool:  # in a running loop, which would else close it some time later
+        left = counter.up_to(3)
+        assert next(left) == 0
+        left.close()
+        return counter._awaiting.closed
+
+    assert asyncio.run(leave())
 
 
 def test_a_blocking_call_that_would_wait_for_a_loop_is_a_fault_of_the_program() -> None:

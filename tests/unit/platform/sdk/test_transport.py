@@ -9,6 +9,7 @@ import pytest
 
 from ratchet.sdk import errors
 from ratchet.sdk.errors import RatchetError
+from ratchet.sdk.resources import Endpoint
 
 JOB = {"id": "job-1", "status": "queued"}
 
@@ -38,6 +39,14 @@ def test_a_repetition_carries_the_same_idempotency_key(client: Any, server: Any,
     assert slept[1] == 7
 
 
+def test_what_is_under_way_already_is_asked_for_again(client: Any, server: Any, slept: list[float]) -> None:
+    server.will_fail(httpx2.ReadTimeout("gone"))
+    server.will(409, {"detail": "It is under way.", "code": "in_flight"})
+    server.will(202, JOB)
+    assert client.jobs.submit({"kind": "train"}).id == "job-1"
+    assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
+
+
 def test_two_submissions_have_two_keys(client: Any, server: Any) -> None:
     server.will(202, JOB)
     server.will(202, JOB)
@@ -55,7 +64,7 @@ def test_a_given_key_is_used(client: Any, server: Any) -> None:
 def test_what_may_have_been_done_is_not_done_again(client: Any, server: Any) -> None:
     server.will_fail(httpx2.ReadTimeout("gone"))
     with pytest.raises(errors.ServerUnavailable):
-        client.pipelines.run("nightly")
+        client.endpoints.predict(Endpoint(name="e", url="http://serve.test/e"), {"x": 1})
     assert len(server.requests) == 1
 
 
@@ -68,7 +77,7 @@ def test_what_never_arrived_is_sent_again(client: Any, server: Any) -> None:
 def test_a_gateway_that_lost_the_answer_ends_what_is_not_repeatable(client: Any, server: Any) -> None:
     server.will(504, {})
     with pytest.raises(errors.ServerUnavailable):
-        client.pipelines.run("nightly")
+        client.endpoints.predict(Endpoint(name="e", url="http://serve.test/e"), {"x": 1})
     assert len(server.requests) == 1
 
 
