@@ -63,9 +63,11 @@ class World:
 
     def emit(self, action: str = "job.failed", project: str = "default", **given: Any) -> int:
         with self.sessions() as session:
-            event = events.emit(session, project=project, actor="ann", action=action, target=("job", "job-1"), **given)
+            event_id = events.emit(
+                session, project=project, actor="ann", action=action, target=("job", "job-1"), **given
+            )
             session.commit()
-            return event.id
+            return event_id
 
     def look(self) -> None:
         """One round of every loop, with everything due that waits for its time alone."""
