@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """Of an archive of code, as it is uploaded."""
     allow_file_git: bool = False
     """Whether custom jobs may take their code from repositories at `file://`, on the cluster's machines."""
+    reconciler_port: int = Field(default=0, ge=0, le=65_535)
+    """Where a reconciler answers `/healthz` and `/metrics`, on the loopback address; 0: nowhere."""
     secure_cookies: bool = False
     """Set where TLS ends before the API: browsers then send the session cookie over HTTPS alone."""
     allowed_hosts: list[str] = []

@@ -23,6 +23,7 @@ from ratchet.models.reconcile import PromotionReconciler
 from ratchet.monitors.reconcile import CheckReconciler, MonitorReconciler
 from ratchet.pipelines.reconcile import PipelineReconciler, PipelineRunReconciler
 from ratchet.queue.reconcile import QueueReconciler
+from ratchet.reconciler import observe
 from ratchet.reconciler.loop import Loop, Reconciler
 from ratchet.settings import Settings
 from ratchet.webhooks.reconcile import DeliveryReconciler, OutboxReconciler
@@ -67,6 +68,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: loop.stop())
     if engine.dialect.name == "sqlite":  # which takes one reconciler, and this is it
         loop.take_over()
+    observe.serve(settings.reconciler_port, loop.healthy)
     logs.logger("reconciler").info(
         "started", instance=loop.heartbeat.id, reconcilers=[each.name for each in loop.reconcilers]
     )

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from ratchet import __version__
 from ratchet.db import db_now, new_id, now
 from ratchet.logs import logger
+from ratchet.reconciler import observe
 from ratchet.reconciler.claims import LEASE, Claim
 from ratchet.reconciler.tables import Instance
 
@@ -64,10 +65,6 @@ class Heartbeat:
             with self._lock:
                 del self._held[claim]
 
-    @property
-    def held(self) -> int:
-        return len(self._held)
-
     def _run(self) -> None:
         while True:
             with self._logged("heartbeat_failed"):
@@ -78,6 +75,7 @@ class Heartbeat:
     def beat(self) -> None:
         """One transaction: the instance lives, and so do its leases. A claim that was lost stays lost."""
         moment = time.monotonic()
+        observe.leases_held.set(len(self._held))
         with self._lock:  # a lease as young as a beat runs well past the next one
             held = [claim for claim, since in self._held.items() if BEAT_S <= moment - since < LONGEST_STEP_S]
         with self._sessions() as session:

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.db import now, read_only
 from ratchet.logs import logger, request_id
-from ratchet.reconciler import claims
+from ratchet.reconciler import claims, observe
 from ratchet.reconciler.claims import LEASE, Claim, StaleClaimError
 from ratchet.reconciler.heartbeat import Heartbeat
 
@@ -40,6 +40,8 @@ POLL_S = 0.1
 """How often the database is asked, in one query for all reconcilers, what is due."""
 PAUSE_S = 1.0
 """After the database failed."""
+UNHEALTHY_S = 60.0
+"""A loop that has not even tried to ask the database for so long is stuck: to be ended and started anew."""
 
 
 class Reconciler(ABC, Generic[Row, Seen, Found]):
@@ -112,6 +114,7 @@ class Loop:
         self.reconcilers = reconcilers
         self.stopping = threading.Event()
         self.heartbeat = Heartbeat(sessions)
+        self._asked_at = time.monotonic()
         self.runners = [Runner(self, each) for each in reconcilers]
 
     def take_over(self) -> None:
@@ -142,12 +145,19 @@ class Loop:
     def stop(self) -> None:
         self.stopping.set()
 
+    def healthy(self) -> bool:
+        """Whether every thread goes on, and the database was asked what is due not long ago."""
+        fresh = time.monotonic() - self._asked_at < UNHEALTHY_S
+        return fresh and not self.stopping.is_set() and all(runner.is_alive() for runner in self.runners)
+
     def due(self) -> set[str] | None:
         """Names of the reconcilers that have something to do; None when the database did not say."""
+        self._asked_at = time.monotonic()
         try:
             with read_only(self.sessions) as session:  # most looks find nothing, and need no write lock
                 return set(session.scalars(_whose_turn(self.reconcilers, now(session))))
         except SQLAlchemyError as error:
+            observe.database_failures.inc()
             log.warning("poll_failed", error=str(getattr(error, "orig", error)))
             return None
 
@@ -192,6 +202,7 @@ class Runner(threading.Thread):
             with self.loop.sessions() as session:
                 taken = claim(session, self.reconciler, free)
         except SQLAlchemyError as error:
+            observe.database_failures.inc()
             log.warning("claim_failed", reconciler=self.name, error=str(getattr(error, "orig", error)))
             self.loop.stopping.wait(PAUSE_S)
             return []
@@ -201,16 +212,20 @@ class Runner(threading.Thread):
 
     def step(self, row_id: str, lease: int) -> None:
         """One step of a claimed row. Whatever it raises is logged, and the row is given back."""
-        began = time.perf_counter()
+        began, outcome = time.perf_counter(), "ok"
         try:
             with self.loop.heartbeat.holding(Claim(self.reconciler.table, row_id, lease)):
                 step(self.loop.sessions, self.reconciler, row_id, lease)
         except StaleClaimError as error:
+            outcome = "stale"
             log.info("stale_claim", reconciler=self.name, row=row_id, error=str(error))
         except Exception:
+            outcome = "failed"
             log.exception("step_failed", reconciler=self.name, row=row_id, seconds=time.perf_counter() - began)
             self._postpone(row_id, lease)
         finally:
+            observe.steps_total.labels(self.name, outcome).inc()
+            observe.step_seconds.labels(self.name).observe(time.perf_counter() - began)
             with self._lock:
                 self._busy -= 1
             self.wake.set()
