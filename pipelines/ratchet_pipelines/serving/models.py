@@ -27,9 +27,9 @@ from ratchet_pipelines.spec import TOKEN_FILE_VARIABLE
 TRY_TIMEOUT_S = 180.0
 """Download, import and one prediction of a model in the throw-away process may take this long."""
 
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4"}
-"""Half a minute for the platform's API, through which MLflow is reached, to be started anew. With MLflow's own (120 s,
-7 retries) a tracking server that is away would look like a model that hangs."""
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5"}
+"""A minute (2, 4, 8, 16 and 32 s of waiting) for the API, through which MLflow is reached, to be started anew; and less
+than `TRY_TIMEOUT_S` where it hangs, or that would look like a model that does."""
 
 
 class ModelError(Exception):

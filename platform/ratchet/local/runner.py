@@ -25,7 +25,7 @@ from ratchet.local.statefile import ServiceState
 LOG_BYTES = 16_000_000
 """A log longer than this is moved aside (one old one is kept) and cut short."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-CALM_S = 60.0
+CALM_S = 20.0
 """Having run this long, a service is taken for healthy: its next death starts the back-off anew."""
 POLL_S = 0.1
 PROBE_TIMEOUT_S = 5.0
