@@ -9,6 +9,7 @@ import typer
 from ratchet.cli import events, identity, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 PANEL = "Administer"
 
@@ -23,10 +24,14 @@ def add_to(app: App) -> None:
 
 
 @projects.add("list", "ratchet projects list")
-def list_projects() -> None:
+def list_projects(
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
+) -> None:
     """List the projects that you may see."""
     with client() as ratchet:
-        found = list(ratchet.projects.list())
+        found = list(ratchet.projects.list(filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -35,6 +40,7 @@ def list_projects() -> None:
             empty="No projects that you may see.",
         ),
     )
+    output.cut(found, limit)
 
 
 @projects.add("create", "ratchet projects create fraud --description 'Card fraud'")

@@ -9,6 +9,7 @@ import typer
 from ratchet.cli import output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
+from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
 
 app = App("The audit log: who did what to what, and proof that nobody changed it since.")
 
@@ -18,14 +19,14 @@ def list_events(
     target: Annotated[str | None, typer.Option("--target", help="What happened to this alone (an id).")] = None,
     action: Annotated[str | None, typer.Option("--action", help="Of this kind alone, such as job.submitted.")] = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Of all projects; for administrators.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.")] = 50,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+    limit: Limit = LIMIT,
 ) -> None:
     """Show the audit log, newest first."""
-    from itertools import islice
-
     with client() as ratchet:
         events = ratchet.events.list_all if everywhere else ratchet.events.list
-        found = list(islice(events(target=target, action=action), limit))
+        found = list(events(target=target, action=action, filter=filter, order_by=order_by, limit=limit))
     output.emit(
         found,
         lambda: output.table(
@@ -44,6 +45,7 @@ def list_events(
             empty="Nothing has happened yet.",
         ),
     )
+    output.cut(found, limit)
 
 
 @app.add("verify", "ratchet events verify", "ratchet events verify --anchor 1042:9f86d0…")

@@ -128,8 +128,10 @@ def create_user(
 @users.add("change", "ratchet users change usr-… --disabled", "ratchet users change usr-… --platform-admin")
 def change_user(
     id: Annotated[str, typer.Argument(metavar="ID", help="As `ratchet users list` shows it.")],
-    email: Annotated[str | None, typer.Option("--email")] = None,
-    platform_admin: Annotated[bool | None, typer.Option("--platform-admin/--no-platform-admin")] = None,
+    email: Annotated[str | None, typer.Option("--email", help="Their address.")] = None,
+    platform_admin: Annotated[
+        bool | None, typer.Option("--platform-admin/--no-platform-admin", help="May do everything, everywhere.")
+    ] = None,
     disabled: Annotated[bool | None, typer.Option("--disabled/--enabled", help="Shut out, tokens and all.")] = None,
 ) -> None:
     """Change a user: the address, whether they administer the platform, whether they may come in."""

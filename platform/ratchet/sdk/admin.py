@@ -12,8 +12,11 @@ from ratchet.sdk.resources import Event, Project, Verification
 
 class Projects(Scope[Mode]):
     @stream
-    def list(self) -> AsyncIterator[Project]:
-        return self._pages(Project, self._global("projects"))
+    def list(
+        self, /, *, filter: str | None = None, order_by: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Project]:
+        params = {"filter": filter, "order_by": order_by}
+        return self._pages(Project, self._global("projects"), params, limit=limit)
 
     @operation
     async def get(self, name: str) -> Project:
@@ -26,14 +29,14 @@ class Projects(Scope[Mode]):
 
 class Events(Scope[Mode]):
     @stream
-    def list(self, /, **filters: Any) -> AsyncIterator[Event]:
+    def list(self, /, *, limit: int | None = None, **filters: Any) -> AsyncIterator[Event]:
         """The project's audit log, newest first."""
-        return self._pages(Event, self._address("events"), filters)
+        return self._pages(Event, self._address("events"), filters, limit=limit)
 
     @stream
-    def list_all(self, /, **filters: Any) -> AsyncIterator[Event]:
+    def list_all(self, /, *, limit: int | None = None, **filters: Any) -> AsyncIterator[Event]:
         """The audit log of all projects, newest first."""
-        return self._pages(Event, self._global("events"), filters)
+        return self._pages(Event, self._global("events"), filters, limit=limit)
 
     @operation
     async def verify(self, anchor: str = "") -> Verification:
