@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -18,16 +18,19 @@ from mlflow.entities import Metric, Param
 from mlflow.entities import RunTag as Tag
 from mlflow.exceptions import MlflowException
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from ratchet_pipelines import notes
 from ratchet_pipelines.batch.chunks import Inputs
 from ratchet_pipelines.batch.plan import DONE, Chunk, Folder, Part, Plan
 from ratchet_pipelines.batch.worker import Predicted, Worker
 from ratchet_pipelines.data import sources
-from ratchet_pipelines.errors import DataError, EngineError, OutOfMemoryError, UserError
+from ratchet_pipelines.errors import DataError, EngineError, OutOfMemoryError, PreemptedJobError, UserError
+from ratchet_pipelines.logs.capture import LAST_WORD_S
 from ratchet_pipelines.spec import BatchPrediction, Envelope, ModelVersion, Resources, RunTag
+from ratchet_pipelines.train import preemption
 from ratchet_pipelines.train.tracking import MetricLog, client, mlflow_sender, patiently
 
 FOOTERS_AT_ONCE = 16
@@ -39,6 +42,7 @@ def predict(envelope: Envelope) -> str:
     """Predicts what is not predicted yet; returns a line that says what is in the folder.
 
     Raises:
+        PreemptedJobError: It was asked to make room; what is predicted stays.
         UserError: There is no such version; the folder is not the job's own; the model's code fails.
         DataError: The input can't be read, or is not what the model takes.
         OutOfMemoryError, EngineError: Ray ended a worker for its memory; lost one too often.
@@ -61,7 +65,9 @@ def predict(envelope: Envelope) -> str:
     with MetricLog(mlflow_sender(os.environ.get("MLFLOW_TRACKING_URI"))) as log:
         progress = Progress(plan, rows, log, envelope.run_id)
         with _workers(spec.resources, plan, inputs, folder.uri) as workers:
-            _run(workers, left, _answers_of(folder, done, plan), progress)
+            preempt_uri = f"{envelope.storage}/{notes.preempt_path(envelope.job, envelope.attempt)}"
+            with preemption.watch(preempt_uri) as asked:
+                _run(workers, left, _answers_of(folder, done, plan), progress, asked)
     folder.write(DONE, b"")
     seconds = time.monotonic() - began
     _note_result(envelope, folder.uri, plan, seconds, progress.rate)
@@ -201,13 +207,21 @@ def _workers(resources: Resources, plan: Plan, inputs: Inputs, output: str) -> I
             max_task_retries=RESTARTS,
             scheduling_strategy=PlacementGroupSchedulingStrategy(group),
         )
-        yield [actor.remote(rank, plan, inputs, output) for rank in range(resources.workers)]
+        workers = [actor.remote(rank, plan, inputs, output) for rank in range(resources.workers)]
+        yield workers
+        with suppress(RayError):  # what is predicted is there, whatever becomes of a worker's last words
+            ray.get([worker.close.remote() for worker in workers], timeout=2 * LAST_WORD_S)
     finally:
         remove_placement_group(group)
 
 
-def _run(workers: list[Any], left: deque[Chunk], answers: pa.Schema | None, progress: Progress) -> None:
-    """Give every worker a chunk until none is left. The very first goes alone: its answers' types are everybody's."""
+def _run(
+    workers: list[Any], left: deque[Chunk], answers: pa.Schema | None, progress: Progress, asked: Callable[[], bool]
+) -> None:
+    """Give every worker a chunk until none is left. The very first goes alone: its answers' types are everybody's.
+
+    Raises `PreemptedJobError` between two chunks, once the job is asked to make room.
+    """
     running: dict[Any, Any] = {}
     if answers is None and left:
         found = _get(workers[0].predict.remote(left.popleft(), None))
@@ -221,6 +235,8 @@ def _run(workers: list[Any], left: deque[Chunk], answers: pa.Schema | None, prog
         (ready,), _ = ray.wait(list(running), num_returns=1)
         worker = running.pop(ready)
         progress.take(_get(ready).chunk)
+        if left and asked():
+            raise PreemptedJobError(f"It stopped after {progress.rows:,} rows; its next attempt goes on from there.")
         if left:
             running[worker.predict.remote(left.popleft(), kept)] = worker
 

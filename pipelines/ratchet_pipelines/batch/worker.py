@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ratchet_pipelines.batch import chunks
 from ratchet_pipelines.batch.chunks import Inputs, Model, Reader
 from ratchet_pipelines.batch.plan import Chunk, Folder, Plan
 from ratchet_pipelines.errors import DataError, JobError, OutOfMemoryError, UserError, on_rank
+from ratchet_pipelines.logs.capture import captured
 from ratchet_pipelines.train.tracking import patiently
 
 
@@ -37,6 +39,8 @@ class Worker:
     """Made an actor by `job`. Each chunk is one file, written whole: a chunk may be predicted twice, never by half."""
 
     def __init__(self, rank: int, plan: Plan, inputs: Inputs, output: str) -> None:
+        self._log = contextlib.ExitStack()
+        self._log.enter_context(captured(f"rank-{rank}", echo=False))
         self._rank, self._plan, self._inputs = rank, plan, inputs
         self._reader, self._folder = Reader(plan.input), Folder(output)
         self._model = load(plan.model.uri)
@@ -50,6 +54,10 @@ class Worker:
             if not isinstance(error, JobError | MlflowException):
                 traceback.print_exception(error)  # the model's own code: the job's log has its lines
             raise on_rank(_explained(error, where), self._rank) from None
+
+    def close(self) -> None:
+        """Returns when all that it printed is in the job's log."""
+        self._log.close()
 
     def _predict(self, chunk: Chunk, answers: pa.Schema | None) -> Predicted:
         began = time.monotonic()

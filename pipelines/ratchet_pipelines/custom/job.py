@@ -11,16 +11,20 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from ratchet_pipelines import notes
 from ratchet_pipelines.custom.fetch import fetch
 from ratchet_pipelines.custom.process import Ended, run
-from ratchet_pipelines.errors import OutOfMemoryError, UserError, on_rank
+from ratchet_pipelines.errors import OutOfMemoryError, PreemptedJobError, UserError, on_rank
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Custom, Envelope, RunTag
+from ratchet_pipelines.train import preemption
 from ratchet_pipelines.train.tracking import client, patiently
 from ratchet_pipelines.usercode import Archive, Git, Image
 
 RAY_STOP_WAIT_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
 OWN_LAST_WORDS_S = 3.0
 """Of the time that Ray gives a job to stop, what is kept for this process to end the program and its MLflow run."""
+PREEMPTION_GRACE_S = 100.0
+"""For the program to save where it is when it is asked to make room. After 120 s the platform stops the job."""
 LAST_ERROR = re.compile(r"^(?:\[rank(\d+)\]:\s*)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*)$", re.MULTILINE)
 
 
@@ -28,6 +32,7 @@ def custom(envelope: Envelope) -> str:
     """Fetches the code, runs the program; returns a line that says how it ended.
 
     Raises:
+        PreemptedJobError: It was asked to make room, and has ended on the SIGINT that told it so.
         UserError: The program can't be started, or ended with an exit status other than 0; its code can't be used.
         OutOfMemoryError: It ran out of memory, or was killed as Linux kills what takes too much.
         BadEnvironmentError: The code can't be had now.
@@ -46,12 +51,23 @@ def custom(envelope: Envelope) -> str:
         if not folder.is_dir():
             raise UserError(f"There is no folder {spec.working_dir!r} in the code to start in.")
         try:
-            ended = run(spec.entrypoint, folder=folder, env=environment(envelope, os.environ), grace_s=_grace_s())
+            preempt_uri = f"{envelope.storage}/{notes.preempt_path(envelope.job, envelope.attempt)}"
+            with preemption.watch(preempt_uri) as asked:
+                ended = run(
+                    spec.entrypoint,
+                    folder=folder,
+                    env=environment(envelope, os.environ),
+                    grace_s=_grace_s(),
+                    stop=asked,
+                    stop_grace_s=PREEMPTION_GRACE_S,
+                )
         except OSError as error:
             raise UserError(
                 f"{spec.entrypoint[0]!r} can't be started: {error.strerror}. Name a program that is there where the "
                 "job runs; a file of the code as './program', which must be executable."
             ) from error
+    if ended.asked:
+        raise PreemptedJobError("Its program was interrupted; its next attempt starts it again.")
     _require_success(spec, ended)
     if spec.model is not None:
         _name_model(envelope)

@@ -44,10 +44,11 @@ def run(
     env: Mapping[str, str],
     grace_s: float,
     stop: Callable[[], bool] = lambda: False,
+    stop_grace_s: float = 0.0,
 ) -> Ended:
     """Run `command` in `folder` to its end, and leave no process that came of it.
 
-    When `stop` becomes true the group gets SIGINT, once, and what lives after `grace_s` SIGKILL. On SIGINT to this
+    When `stop` becomes true the group gets SIGINT, once, and what lives after `stop_grace_s` SIGKILL. On SIGINT to this
     process (a `KeyboardInterrupt`) it waits for `grace_s` alone: Ray has sent the signal to every process of the job,
     and a second one would break off the first one's handling. Raises `OSError` when the program can't be started.
     """
@@ -71,7 +72,7 @@ def run(
                 if not asked and stop():
                     asked = True
                     os.killpg(process.pid, signal.SIGINT)
-                    _ended(process.pid, grace_s)
+                    _ended(process.pid, stop_grace_s)
                     break
         except KeyboardInterrupt:
             _ended(process.pid, grace_s)

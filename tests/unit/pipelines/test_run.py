@@ -110,6 +110,12 @@ def test_a_stop(mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, error: Base
     assert mlflow.status == "KILLED"
 
 
+def test_a_job_that_makes_room_leaves_its_run_open(mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    does(monkeypatch, PreemptedJobError("It was asked to."))
+    assert run.main() == ExitCode.PREEMPTED
+    assert mlflow.status is None
+
+
 def test_an_attempt_that_is_barred_does_not_begin(
     mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -153,6 +159,8 @@ def test_every_kind_of_job_has_its_code() -> None:
         {"kind": "sweep", "data": data, "search": {"dropout": {"kind": "choice", "values": [0]}}},
         {"kind": "evaluate", "data": data, "models": [model]},
         {"kind": "drift_check", "predictions": "file:///p", "model": model, "report": "file:///r", **window},
+        {"kind": "batch_prediction", "model": model, "input": "file:///i"},
+        {"kind": "custom", "code": {"kind": "image", "uri": "train:v1"}, "entrypoint": ["train"]},
     ):
         envelope = Envelope.model_validate(
             {"job": "j", "attempt": 1, "project": "p", "run_id": "r", "storage": "file:///s", "spec": spec}

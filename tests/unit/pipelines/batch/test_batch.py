@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +19,11 @@ from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.types import ColSpec, Schema, TensorSpec
 
+from ratchet_pipelines import notes
 from ratchet_pipelines.batch import chunks, job, worker
 from ratchet_pipelines.batch.chunks import Inputs, Reader
 from ratchet_pipelines.batch.plan import DONE, PLAN, Chunk, Folder, Part, Plan
-from ratchet_pipelines.errors import DataError, OutOfMemoryError, UserError, rank_of
+from ratchet_pipelines.errors import DataError, OutOfMemoryError, PreemptedJobError, UserError, rank_of
 from ratchet_pipelines.spec import BatchPrediction, Envelope, ModelVersion
 
 VERSION = ModelVersion(name="p.m", version=1)
@@ -316,8 +318,6 @@ def mlflow(monkeypatch) -> FakeMlflow:
 @pytest.fixture
 def predict(tmp_path, monkeypatch, mlflow):
     """Runs the whole job with two workers in this process; `model` is what they load."""
-    from contextlib import contextmanager
-
     monkeypatch.setattr(job.ray, "put", lambda value: value)
     monkeypatch.setattr(job.ray, "get", lambda value: value)
     monkeypatch.setattr(job.ray, "wait", lambda running, num_returns: (running[:1], running[1:]))
@@ -392,6 +392,33 @@ def test_a_second_attempt_predicts_only_what_is_left_with_the_version_of_the_fir
     again = Doubles(lambda ages: asked.extend(ages) or ages * 2)
     assert "p.m v3" in predict(again, model=model)
     assert asked == [4, 5, 6]
+    assert results(tmp_path)["prediction"].tolist() == [age * 2 for age in range(rows)]
+
+
+def test_asked_to_make_room_it_stops_between_two_chunks_and_goes_on_later(predict, tmp_path, rows, monkeypatch):
+    marker = tmp_path / "storage" / notes.preempt_path("job-1", 1)
+    asked: list[int] = []
+
+    def asks(ages: Any) -> Any:
+        asked.extend(ages)
+        marker.touch()
+        return ages * 2
+
+    watched: list[str] = []
+
+    @contextmanager
+    def watch(uri: str) -> Any:
+        watched.append(uri)
+        yield marker.exists
+
+    monkeypatch.setattr(job.preemption, "watch", watch)
+    marker.parent.mkdir(parents=True)
+    with pytest.raises(PreemptedJobError, match="rows; its next attempt"):
+        predict(Doubles(asks))
+    assert watched == [marker.as_uri()]
+    assert 2 <= len(asked) < rows
+    marker.unlink()
+    predict()
     assert results(tmp_path)["prediction"].tolist() == [age * 2 for age in range(rows)]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ratchet_pipelines import archives
+from ratchet_pipelines import archives, notes
 from ratchet_pipelines.custom import job
-from ratchet_pipelines.errors import OutOfMemoryError, UserError, rank_of
+from ratchet_pipelines.errors import OutOfMemoryError, PreemptedJobError, UserError, rank_of
 from ratchet_pipelines.spec import ENVELOPE_VARIABLE, Envelope
 from ratchet_pipelines.usercode import bundle_path
 
@@ -107,6 +107,24 @@ def test_what_it_finds_in_its_environment(tmp_path):
     assert (found["MLFLOW_RUN_ID"], found["RATCHET_JOB_ID"], found["RATCHET_ATTEMPT"]) == ("r", "job-1", "2")
     assert found["RATCHET_FOLDER"] == f"{tmp_path.as_uri()}/storage/jobs/job-1/files"
     assert found["RATCHET_WORKERS"] == "3"
+
+
+def test_asked_to_make_room_the_program_is_interrupted_and_the_job_goes_on_later(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ratchet_pipelines.train.preemption.LOOK_EVERY_S", 0.01)
+    marker = tmp_path / "storage" / notes.preempt_path("job-1", 2)
+    code = f"""
+import pathlib, time
+try:
+    marker = pathlib.Path({str(marker)!r})
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("saved")
+"""
+    with pytest.raises(PreemptedJobError):
+        run(code)
+    assert capsys.readouterr().out == "saved\n"
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ signal.signal(signal.SIGINT, stop)
 open('up', 'w').close()
 while True: time.sleep(1)
 """
-    ended = python(tmp_path, code, stop=(tmp_path / "up").exists)
+    ended = python(tmp_path, code, stop=(tmp_path / "up").exists, stop_grace_s=10)
     assert (ended.status, ended.tail, ended.asked) == (5, "1\n", True)
 
 
 def test_what_does_not_heed_the_interrupt_is_killed(tmp_path):
-    ended = python(tmp_path, STUBBORN, stop=lambda: True, grace_s=0.1)
+    ended = python(tmp_path, STUBBORN, stop=lambda: True, stop_grace_s=0.1)
     assert ended.status in (-signal.SIGKILL, -signal.SIGINT)  # the latter when it had not begun to ignore it
 
 
