@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from tests.integration.private_ray import await_value
 from tests.integration.test_jobs import SPECS, Platform, running_platform
 
 from ratchet.bundles import receive
-from ratchet.jobs import service
+from ratchet.jobs import live, service
+from ratchet.jobs.live import Subject
+from ratchet.jobs.logfiles import Cursor
+from ratchet.jobs.logfilter import LogFilter
 from ratchet.jobs.tables import Job
 from ratchet_pipelines import archives
 from ratchet_pipelines.spec import RunTag
@@ -81,8 +85,8 @@ def bundle(platform: Platform, folder: Path, **files: str) -> dict[str, str]:
 
 
 def log_of(platform: Platform, job: Job) -> str:
-    kept = platform.clients.storage.read(f"jobs/{job.id}/driver-{job.attempt}.log")
-    return "" if kept is None else kept.decode()
+    log = live.log(platform.clients, Subject.of(job, datetime.now(UTC)), Cursor(), LogFilter(), 1_000)
+    return "\n".join(entry.text for entry in log.entries)
 
 
 TRAIN = """

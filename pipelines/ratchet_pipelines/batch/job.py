@@ -49,8 +49,7 @@ def predict(envelope: Envelope) -> str:
     """
     spec = envelope.spec
     assert isinstance(spec, BatchPrediction)
-    folder = Folder(spec.output or f"{envelope.storage}/jobs/{envelope.job}/predictions")
-    plan = folder.plan_of(envelope.job)
+    folder, plan = _begun(envelope, spec)
     if plan is None:
         plan = _planned(envelope, spec)
         folder.keep(plan)
@@ -98,6 +97,16 @@ class Progress:
 
 
 # -- the plan
+
+
+def _begun(envelope: Envelope, spec: BatchPrediction) -> tuple[Folder, Plan | None]:
+    """The folder of the results and what is planned for it: where a job that this one takes up again has left off."""
+    jobs = [envelope.job, *envelope.resume_from]
+    if spec.output is not None:
+        return Folder(spec.output), Folder(spec.output).plan_of(jobs)
+    folders = [Folder(f"{envelope.storage}/jobs/{job}/predictions") for job in jobs]
+    found = ((folder, folder.plan_of(jobs)) for folder in folders)
+    return next((each for each in found if each[1] is not None), (folders[0], None))
 
 
 def _planned(envelope: Envelope, spec: BatchPrediction) -> Plan:

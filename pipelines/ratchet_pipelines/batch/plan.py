@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -103,10 +103,11 @@ class Folder:
         files.pipe_file(hidden, data)
         files.mv(hidden, f"{root}/{name}")
 
-    def plan_of(self, job: str) -> Plan | None:
-        """The plan that an earlier attempt of the job made; None at its first.
+    def plan_of(self, jobs: Sequence[str]) -> Plan | None:
+        """The plan that an earlier attempt of one of the jobs made: the job itself, or one that it takes up again.
 
-        Raises `UserError` when there is anything else: results of another job, or files that nobody knows of.
+        None where there is none yet. Raises `UserError` when there is anything else: results of another job, or files
+        that nobody knows of.
         """
         kept = self.read(PLAN)
         if kept is None:
@@ -117,7 +118,7 @@ class Folder:
             plan = Plan.model_validate_json(kept)
         except ValidationError as error:
             raise DataError(f"The {PLAN} of {self.uri} can't be read: name a new folder for the results.") from error
-        if plan.job != job:
+        if plan.job not in jobs:
             raise UserError(f"{self.uri} holds the results of {plan.job}: name a new folder.")
         return plan
 

@@ -79,6 +79,7 @@ def environment(envelope: Envelope, own: Mapping[str, str]) -> dict[str, str]:
     """What the program finds: this process's own variables, the job's, and where to log and to keep files."""
     spec = envelope.spec
     assert isinstance(spec, Custom)
+    first = envelope.resume_from[-1] if envelope.resume_from else envelope.job
     here = {name: value for name, value in own.items() if name != ENVELOPE_VARIABLE}
     return {
         **here,
@@ -89,7 +90,7 @@ def environment(envelope: Envelope, own: Mapping[str, str]) -> dict[str, str]:
         "RATCHET_JOB_ID": envelope.job,
         "RATCHET_ATTEMPT": str(envelope.attempt),
         "RATCHET_PROJECT": envelope.project,
-        "RATCHET_FOLDER": f"{envelope.storage}/jobs/{envelope.job}/files",
+        "RATCHET_FOLDER": f"{envelope.storage}/jobs/{first}/files",
         "RATCHET_WORKERS": str(spec.resources.workers),
         "RATCHET_SEED": str(spec.seed),
     }

@@ -199,7 +199,7 @@ def test_a_tar_header_that_would_fill_the_memory_is_refused(unpack):
     header.type, header.size = tarfile.XHDTYPE, 2 * 1024**2
     with gzip.GzipFile(fileobj=out, mode="wb") as zipped:
         zipped.write(header.tobuf() + b"\0" * header.size + bytes(1024))
-    with pytest.raises(ArchiveError, match="header"):
+    with pytest.raises(ArchiveError, match="too long"):
         unpack(out.getvalue())
 
 

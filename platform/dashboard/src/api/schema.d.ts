@@ -1993,8 +1993,9 @@ export interface components {
          * @description Run a program of the user's own, in a process of its own, on the cluster.
          *
          *     It finds `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` set, so that plain `mlflow.*` calls log into the job's run, and
-         *     `RATCHET_FOLDER`: the address of a folder that all attempts share. With one worker it holds that worker's CPUs, GPUs
-         *     and memory; with more it holds none itself, and starts its workers with Ray.
+         *     `RATCHET_FOLDER`: the address of a folder that all attempts share, and the jobs that retry it. One that is
+         *     `preemptible` gets SIGINT when it is to make room, 100 s to save where it is, and is started again later. With one
+         *     worker it holds that worker's CPUs, GPUs and memory; with more it holds none, and starts its workers with Ray.
          */
         Custom: {
             code: components["schemas"]["CustomCode"];

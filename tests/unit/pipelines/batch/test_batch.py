@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,20 +51,20 @@ def test_the_chunks_are_all_rows_once_and_in_order(rows: list[int], chunk_rows: 
 
 def test_a_plan_is_found_again_by_its_own_job_alone(tmp_path):
     folder = Folder((tmp_path / "out").as_uri())
-    assert folder.plan_of("job-1") is None
+    assert folder.plan_of(["job-1"]) is None
     folder.keep(plan_of(3))
-    assert folder.plan_of("job-1") == plan_of(3)
+    assert folder.plan_of(["job-1"]) == plan_of(3)
     with pytest.raises(UserError, match="results of job-1"):
-        folder.plan_of("job-2")
+        folder.plan_of(["job-2"])
 
 
 def test_a_folder_with_anything_in_it_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UserError, match="not empty"):
-        Folder(tmp_path.as_uri()).plan_of("job-1")
+        Folder(tmp_path.as_uri()).plan_of(["job-1"])
     (tmp_path / PLAN).write_text("{")
     with pytest.raises(DataError, match="can't be read"):
-        Folder(tmp_path.as_uri()).plan_of("job-1")
+        Folder(tmp_path.as_uri()).plan_of(["job-1"])
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
@@ -322,7 +323,7 @@ def predict(tmp_path, monkeypatch, mlflow):
     monkeypatch.setattr(job.ray, "get", lambda value: value)
     monkeypatch.setattr(job.ray, "wait", lambda running, num_returns: (running[:1], running[1:]))
 
-    def run(chosen: Any = None, **changes: Any) -> str:
+    def run(chosen: Any = None, job_id: str = "job-1", resume_from: Sequence[str] = (), **changes: Any) -> str:
         @contextmanager
         def workers(resources: Any, plan: Plan, inputs: Inputs, output: str) -> Any:
             monkeypatch.setattr(worker, "load", lambda uri: chosen or Doubles())
@@ -337,8 +338,8 @@ def predict(tmp_path, monkeypatch, mlflow):
             **changes,
         }
         storage = (tmp_path / "storage").as_uri()
-        envelope = {"job": "job-1", "attempt": 1, "project": "p", "run_id": "r", "storage": storage, "spec": spec}
-        return job.predict(Envelope.model_validate(envelope))
+        told = {"job": job_id, "attempt": 1, "project": "p", "run_id": "r", "storage": storage, "spec": spec}
+        return job.predict(Envelope.model_validate({**told, "resume_from": list(resume_from)}))
 
     return run
 
@@ -420,6 +421,30 @@ def test_asked_to_make_room_it_stops_between_two_chunks_and_goes_on_later(predic
     marker.unlink()
     predict()
     assert results(tmp_path)["prediction"].tolist() == [age * 2 for age in range(rows)]
+
+
+@pytest.mark.parametrize("asked_for", [False, True], ids=["of its own", "that was asked for"])
+def test_a_retry_goes_on_in_the_folder_of_the_job_that_failed(predict, tmp_path, rows, asked_for):
+    output = {"output": (tmp_path / "mine").as_uri()} if asked_for else {}
+    asked: list[int] = []
+
+    def stops(ages: Any) -> Any:
+        asked.extend(ages)
+        if 4 in asked:
+            raise RuntimeError("the node is gone")
+        return ages * 2
+
+    with pytest.raises(UserError):
+        predict(Doubles(stops), **output)
+    if asked_for:
+        with pytest.raises(UserError, match="results of job-1"):
+            predict(job_id="job-2", **output)
+    asked.clear()
+    again = Doubles(lambda ages: asked.extend(ages) or ages * 2)
+    predict(again, job_id="job-3", resume_from=["job-2", "job-1"], **output)
+    assert asked == [4, 5, 6]
+    folder = tmp_path / ("mine" if asked_for else "storage/jobs/job-1/predictions")
+    assert len(pd.read_parquet(folder)) == rows
 
 
 def test_an_attempt_after_the_last_chunk_only_says_so(predict, tmp_path, rows):

@@ -127,6 +127,12 @@ except KeyboardInterrupt:
     assert capsys.readouterr().out == "saved\n"
 
 
+def test_a_job_that_retries_another_finds_its_files(tmp_path):
+    spec = {"kind": "custom", "code": {"kind": "image", "uri": "train:v1"}, "entrypoint": ["train"]}
+    retry = envelope(tmp_path, spec).model_copy(update={"resume_from": ["job-0b", "job-0a"]})
+    assert job.environment(retry, {})["RATCHET_FOLDER"].endswith("/jobs/job-0a/files")
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
