@@ -42,7 +42,8 @@ def _subject(project: str, job_id: str, principal: Reader, request: Request) -> 
 
 JobSubject = Annotated[Subject, Depends(_subject)]
 JobPage = Annotated[Page, Depends(listing(JOB_FIELDS))]
-SpecBody = Annotated[JobSpec, Body(title="JobSpec")]
+EXAMPLE = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "cancer"}
+SpecBody = Annotated[JobSpec, Body(title="JobSpec", examples=[EXAMPLE])]
 TrialPage = Annotated[Page, Depends(listing(TRIAL_FIELDS))]
 
 

@@ -79,7 +79,6 @@ def change(session: Session, row: Webhook, changes: WebhookChanges, settings: Se
 def remove(session: Session, row: Webhook, *, actor: str) -> None:
     """With its deliveries, and what of them was not sent yet."""
     _emit(session, row, actor, "deleted", before=_facts(row))
-    session.execute(delete(Delivery).where(Delivery.webhook_id == row.id))
     session.delete(row)
 
 

@@ -49,6 +49,12 @@ def test_every_operation_says_what_its_errors_are(schema: dict[str, Any]) -> Non
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
+def test_every_get_may_be_answered_that_nothing_changed(schema: dict[str, Any]) -> None:
+    for name, operation in operations(schema):
+        json = "application/json" in operation["responses"].get("200", {}).get("content", {})
+        assert ("304" in operation["responses"]) == (json and name.startswith("GET ")), name
+
+
 def test_every_operation_has_a_name_of_its_own(schema: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, operation in operations(schema)]
     assert len(names) == len(set(names))

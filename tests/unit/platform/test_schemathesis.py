@@ -16,7 +16,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import from_schema
+from schemathesis.engine.events import FatalError, ScenarioFinished
 from schemathesis.generation import GenerationMode
+from schemathesis.python.asgi import HOST
 from schemathesis.specs.openapi.checks import response_schema_conformance
 from tests.accounts import token_of
 
@@ -89,6 +93,67 @@ def test_an_operation_answers_as_described(api: Any, known: dict[str, str], labe
 
     every_case()
     assert statuses - {404}, "nothing that exists was asked for"
+
+
+CHECKS = (
+    "not_a_server_error",
+    "response_schema_conformance",
+    "content_type_conformance",
+    "status_code_conformance",
+)
+WITHOUT_A_TOKEN = {"/healthz", "/readyz", "/schemas", "/schemas/{kind}.json", "/api/v1/session", "/api/v1/auth/config"}
+"""What anyone may ask. Signing out of no session is no failure."""
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["with a token", "without"])
+def test_every_phase_of_schemathesis_finds_nothing(sqlite_database: str, tmp_path: Path, signed_in: bool) -> None:
+    """Examples, coverage (each constraint at and past its edge), fuzzing, and requests that follow from each other."""
+    where = {"database_url": sqlite_database, "storage_uri": (tmp_path / "storage").as_uri()}
+    app = create_app(Settings(**where, log_format="text", public_url=f"http://{HOST}"), fake_clients())
+    with TestClient(app, base_url=f"http://{HOST}"):
+        with app.state.sessions() as session:
+            _, token = token_of(session, "admin")
+            session.commit()
+        config = SchemathesisConfig.from_dict(
+            {
+                "headers": {"Authorization": f"Bearer {token}"} if signed_in else {},
+                "generation": {"max-examples": 2, "deterministic": True, "database": "none"},
+                "checks": {"enabled": False, **{check: {"enabled": True} for check in CHECKS}},
+            }
+        )
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+        ended = schema.exclude(path_regex=r"/jobs/\{job_id\}/events$|/auth/(login|callback)$")
+        failures, answered = set(), {}
+        for event in from_schema(ended).execute():
+            assert not isinstance(event, FatalError), event
+            if isinstance(event, ScenarioFinished):
+                found, statuses = _outcome(event)
+                failures |= found
+                for path, status in statuses:
+                    answered.setdefault(path, set()).add(status)
+    assert failures == set()
+    open_to_all = {path for path, statuses in answered.items() if any(status < 300 for status in statuses)}
+    if signed_in:
+        assert len(open_to_all) > 30
+    else:
+        assert open_to_all <= WITHOUT_A_TOKEN
+
+
+def _outcome(event: ScenarioFinished) -> tuple[set[tuple[str, str]], set[tuple[str, int]]]:
+    """What failed, as (operation, why), and what was answered, as (path, status)."""
+    recorder = event.recorder
+    answers = {
+        (recorder.cases[case].value.operation.path, interaction.response.status_code)
+        for case, interaction in recorder.interactions.items()
+        if interaction.response is not None and case in recorder.cases
+    }
+    failures = {
+        (recorder.cases[case].value.operation.label, check.failure_info.failure.message[:300])
+        for case, checks in recorder.checks.items()
+        for check in checks
+        if check.failure_info is not None
+    }
+    return failures, answers
 
 
 TOO_LARGE = 2**70

@@ -2631,6 +2631,15 @@ export interface components {
             /** Version */
             version: string;
         };
+        /**
+         * @example {
+         *       "data": {
+         *         "uri": "sklearn://breast_cancer"
+         *       },
+         *       "kind": "train",
+         *       "model": "cancer"
+         *     }
+         */
         JobSpec: components["schemas"]["Train"] | components["schemas"]["Sweep"] | components["schemas"]["Evaluate"] | components["schemas"]["DriftCheck"] | components["schemas"]["BatchPrediction"] | components["schemas"]["Custom"];
         /**
          * JobStatus

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def world(sessions: sessionmaker[Session]) -> World:
 
 
 def test_each_event_is_sent_once_to_each_that_listens(world: World) -> None:
-    world.emit("job.failed")  # before there was a webhook
+    early = world.emit("job.failed")  # before there was a webhook
     world.hook("all")
     world.hook("jobs", events=["job.*"])
     world.hook("one", events=["endpoint.ready"])
@@ -122,6 +123,7 @@ def test_each_event_is_sent_once_to_each_that_listens(world: World) -> None:
         ("one", "endpoint.ready"),
     ]
     assert {row.status for row in world.deliveries()} == {DeliveryStatus.DELIVERED}
+    assert early not in {row.event_id for row in world.deliveries()}
     ours = [message for message in world.sender.sent if json.loads(message.body)["id"] in (str(failed), str(ready))]
     assert len(ours) == 4
 
@@ -318,6 +320,28 @@ def test_an_address_that_says_what_it_is_is_refused_at_once(world: World, url: s
     with world.sessions() as session, pytest.raises(Invalid) as refused:
         service.create(session, "default", NewWebhook(name="mine", url=url), SETTINGS, actor="ann")
     assert refused.value.errors[0].pointer == "/url"
+
+
+@pytest.mark.parametrize(
+    ("address", "strictly", "with_network"),
+    [
+        ("93.184.216.34", True, True),
+        ("10.1.2.3", False, True),
+        ("10.200.0.1", False, False),
+        ("::ffff:93.184.216.34", True, True),
+        ("::ffff:10.1.2.3", False, True),
+        ("64:ff9b::5db8:d822", True, True),
+        ("64:ff9b::a01:203", False, True),
+        ("2002:5db8:d822::1", True, True),
+        ("2002:a01:203::1", False, True),
+        ("2606:2800:220:1::1", True, True),
+        ("fd00::1", False, False),
+    ],
+)
+def test_an_address_is_judged_by_where_it_leads(address: str, strictly: bool, with_network: bool) -> None:
+    ours = Settings(storage_uri="file:///tmp", webhook_allowed_networks=["10.1.0.0/16"])
+    assert sender.permitted(ip_address(address), SETTINGS) is strictly
+    assert sender.permitted(ip_address(address), ours) is with_network
 
 
 class _Canary(BaseHTTPRequestHandler):
