@@ -41,7 +41,7 @@ test: setup lint ## every check that CI makes
 	scripts/test
 
 test-fast: setup ## the tests that start neither Ray nor MLflow nor a browser (under two minutes)
-	$(BIN)/pytest -m "not real" -q
+	$(BIN)/pytest -m "not real" -n 2 --dist loadfile -q
 
 lint: setup ## style, types and import rules of Python, types of the dashboard
 	$(BIN)/ruff format --check --quiet .

@@ -16,7 +16,7 @@ from kubernetes import client, config
 from .conftest import CHART, Object, Render, helm
 from .test_chart import CASES
 
-pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+pytestmark = [pytest.mark.real, pytest.mark.filterwarnings("ignore:Unverified HTTPS request")]
 
 
 @pytest.fixture(scope="module")
