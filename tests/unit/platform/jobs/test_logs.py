@@ -88,6 +88,15 @@ def test_a_process_that_was_started_anew_goes_on_under_its_name(api, over, job):
     assert texts(page(api, job)) == ["first life", "second life"]
 
 
+def test_what_was_read_of_a_process_that_is_gone_does_not_come_again(api, over, job):
+    over.prints(job, "first life", source="rank-0", started=1_000)
+    over.prints(job, "second life", source="rank-0", started=2_000)
+    found = page(api, job)
+    api.clients.storage.delete(f"jobs/{job}/logs")
+    over.prints(job, "first life", source="rank-0", started=1_000)
+    assert texts(page(api, job, f"cursor={found['cursor']}")) == []
+
+
 def test_what_was_dropped_from_the_middle_is_marked(api, over, job):
     over.prints(job, "head", first=0)
     over.prints(job, "end", first=100, time=2_000)
