@@ -141,6 +141,15 @@ def api(sqlite_database: str, tmp_path: Path) -> Iterator[Api]:
         yield Api(http, app.state.sessions, clients, settings, tokens)
 
 
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database without a table, of the kind that the fixture is asked for."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    server, name = request.getfixturevalue("postgres_server"), f"empty_{next(numbers)}"
+    _execute(server, f"CREATE DATABASE {name}")
+    return _named(server, name)
+
+
 def _named(uri: str, name: str) -> str:
     head, _, query = uri.partition("?")
     return f"{head.rpartition('/')[0]}/{name}?{query}"

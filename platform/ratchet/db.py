@@ -179,8 +179,8 @@ def session_factory(engine: Engine, *, readonly: bool = False) -> sessionmaker[S
     return sessionmaker(engine.execution_options(readonly=True) if readonly else engine, expire_on_commit=False)
 
 
-def upgrade(url: str) -> None:
-    """Bring the schema to the newest revision."""
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema to a revision, the newest unless told."""
     from alembic import command
     from alembic.config import Config
 
@@ -189,7 +189,7 @@ def upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def now(session: Session) -> datetime:

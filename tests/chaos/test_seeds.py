@@ -49,6 +49,7 @@ def _something(world: World) -> None:
             world.submit(
                 max_attempts=rng.randint(1, 4),
                 priority=rng.randint(0, 3),
+                preemptible=rng.random() < 0.5,
                 resources={"workers": rng.choice([1, 1, 2, 4])},
             )
         case "cancel" if world.acknowledged:
