@@ -243,6 +243,8 @@ class _Parser:
         value: Any
         if token.kind == "string":
             value = re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
+            if "\0" in value:  # Postgres has no such text, and SQLite ends it there
+                self._fail(token, "A text can't hold the character NUL.")
         elif token.kind == "number":
             value = self._number(token)
         elif token.kind == "name" and token.key is None and token.text.lower() in CONSTANTS:

@@ -48,6 +48,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
         ("name not 'a'", 10, "'in' is expected after 'not'"),
         ("name < null", 6, "null can be compared with = and != alone."),
         ("name = 'a", 8, "is not understood"),
+        ("name ~ '\0'", 8, "can't hold the character NUL"),
         ("attempt = 9999999999999999999", 11, "too large"),
         ("cpus = 1e999", 8, "too large"),
         ('metrics."a;b" = 1', 1, "Write metrics.<key>"),
@@ -261,6 +262,32 @@ def test_a_bad_filter_is_a_422_that_points_at_the_character(api: Any) -> None:
         "message": "At character 10: 'status' is never 'runing'. Did you mean 'running'?",
         "value": '"runing"',
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'; DROP TABLE jobs; --",
+        "%",
+        "_",
+        "/",
+        "\\\\",
+        "' OR '1'='1",
+        "\u00e9\U0001f600",
+        "${jndi:ldap://x}",
+    ],
+)
+def test_what_a_filter_holds_is_a_value_and_nothing_else(api: Any, text: str) -> None:
+    made = {"kind": "train", "name": "mine", "data": {"uri": "sklearn://iris"}}
+    assert api.http.post(JOBS, json=made, headers=api.headers()).status_code == 202
+    quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    for filter in (f"name = {quoted}", f"name ~ {quoted}", f"name in ({quoted})", f"params.x = {quoted}"):
+        answer = api.http.get(JOBS, params={"filter": filter}, headers=api.headers())
+        assert (answer.status_code, answer.json()["items"]) == (200, []), filter
+    for order in (text, f"name {text}", f"name, {text}"):
+        answer = api.http.get(JOBS, params={"order_by": order}, headers=api.headers())
+        assert answer.status_code == 422, order
+    assert len(api.http.get(JOBS, headers=api.headers()).json()["items"]) == 1
 
 
 EXAMPLES = {"text": '"a"', "integer": "1", "number": "0.5", "time": '"2026-11-26"', "boolean": "true", "value": "1"}
