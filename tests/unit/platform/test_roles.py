@@ -47,7 +47,6 @@ TABLE: dict[Least, str] = {
         GET {project}/members
         GET {project}/queue
         GET {project}/quota
-        POST {project}/documents:plan
         GET {project}/service-accounts
         GET {project}/jobs
         POST {project}/jobs:plan
@@ -84,6 +83,7 @@ TABLE: dict[Least, str] = {
         GET {project}/events
     """,
     Least.EDITOR: """
+        POST {project}/documents:plan
         GET {project}/tokens
         POST {project}/tokens
         DELETE {project}/tokens/{token_id}
