@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from ratchet.bundles import service
 from ratchet.bundles.schemas import BundleView
-from ratchet.clients.ports import EngineError, EngineFull, Storage
+from ratchet.clients.ports import Storage
 from ratchet.db import read_only
-from ratchet.errors import Invalid, OutOfSpace, RequestTimeout, Unavailable
+from ratchet.errors import Invalid, RequestTimeout
 from ratchet_pipelines import archives
 from ratchet_pipelines.archives import ArchiveError, Content
 from ratchet_pipelines.usercode import bundle_path
@@ -65,12 +65,7 @@ def keep(
         if known is not None:
             return BundleView.model_validate(known), False
     content = _checked(received)
-    try:
-        storage.upload(bundle_path(project, received.digest), received.path)
-    except EngineFull as error:
-        raise OutOfSpace(error.message) from error
-    except EngineError as error:
-        raise Unavailable(error.message, hint="Nothing was kept. Try again in a few seconds.") from error
+    storage.upload(bundle_path(project, received.digest), received.path)
     try:
         with sessions() as session:
             size = received.size_bytes
