@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +16,13 @@ import ray
 import ray.train
 from ray.exceptions import RayActorError, RayError
 from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+    WorkerHealthCheckFailedError,
+    WorkerHealthCheckTimeoutError,
+)
 
 from ratchet_pipelines import recipes
 from ratchet_pipelines.errors import (
@@ -33,6 +41,19 @@ from ratchet_pipelines.train.checkpoints import Best, State
 from ratchet_pipelines.train.interrupts import interruptible
 from ratchet_pipelines.train.tracking import MetricLog, mlflow_sender
 
+LOST = (
+    RayError,
+    ray.train.PreemptionError,
+    WorkerHealthCheckFailedError,
+    WorkerHealthCheckTimeoutError,
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+    InsufficientClusterResourcesError,
+)
+"""What Ray says when a worker or its node is gone, or has no place."""
+ECHO = re.compile(r"Connection (?:closed|reset) by peer|\bgloo\b|\bNCCL\b|ncclRemoteError", re.IGNORECASE)
+DEATH = re.compile(r"The actor is dead because [^.]*\.(?: Worker exit type: \w+\.?)?")
+MAX_BRIEF_CHARACTERS = 300
 CHECKPOINT_INTERVAL_S = 5.0
 POLL_INTERVAL_S = "0.25"
 """How often the controller looks at its workers: a report waits for that, and so does the end. Ray's default is 2 s."""
@@ -199,29 +220,49 @@ class RayReporter:
 
 
 def _explained(error: Exception) -> Exception:
-    """The first worker's own error, out of what Ray Train wraps it in, with its rank; Ray's errors in our words."""
+    """The error that came first, out of what Ray Train wraps it in, with its rank; Ray's errors in our words."""
     if isinstance(error, ray.train.WorkerGroupError) and error.worker_failures:
-        failures = sorted(error.worker_failures.items())
-        # When one worker fails, its peers' collective operations break: the one that is ours says more.
-        ours = [each for each in failures if isinstance(each[1], JobError | FloatingPointError)]
-        rank, cause = (ours or failures)[0]
+        rank, cause = min(error.worker_failures.items(), key=lambda each: (_weight(each[1]), each[0]))
         return on_rank(_in_our_words(cause), rank)
     if isinstance(error, ray.train.ControllerError):
         return _in_our_words(error.controller_failure)
     return _in_our_words(error)
 
 
+def _weight(cause: Exception) -> int:
+    """When one worker fails, the collective operations of its peers break: what says most comes first."""
+    if isinstance(cause, JobError | FloatingPointError) or _out_of_memory(cause):
+        return 0
+    if isinstance(cause, LOST):
+        return 2
+    return 3 if _is_echo(cause) else 1
+
+
 def _in_our_words(cause: Exception) -> Exception:
     if isinstance(cause, FloatingPointError):
         return UserError(f"The training diverged: {cause}. Lower the learning rate.")
     if _out_of_memory(cause):
-        return OutOfMemoryError(f"A worker ran out of memory. Use smaller batches or more workers. {cause}")
-    if isinstance(cause, RayError | ray.train.PreemptionError):
-        return EngineError(f"A worker was lost: {cause}")
+        return OutOfMemoryError(f"A worker ran out of memory. Use smaller batches or more workers. {_brief(cause)}")
+    if isinstance(cause, LOST):
+        return EngineError(f"A worker was lost. {_brief(cause)}")
+    if _is_echo(cause):
+        return EngineError(f"A worker lost its peers. {_brief(cause)}")
     return cause
 
 
 def _out_of_memory(cause: Exception) -> bool:
     """Of the host, as Ray's memory monitor or Python says it, or of a GPU, as torch does."""
     named = type(cause).__name__ == "OutOfMemoryError" or isinstance(cause, MemoryError)
-    return named or (isinstance(cause, RayError) and "low on memory" in str(cause))
+    return named or (isinstance(cause, LOST) and "running low on memory" in str(cause))
+
+
+def _is_echo(cause: Exception) -> bool:
+    """Whether a collective operation broke because another worker is gone."""
+    return isinstance(cause, RuntimeError) and ECHO.search(str(cause)) is not None
+
+
+def _brief(cause: Exception) -> str:
+    """How it came about, out of what Ray says at length."""
+    text = str(cause).strip()
+    found = DEATH.search(text)
+    return found.group() if found else text.splitlines()[-1][:MAX_BRIEF_CHARACTERS] if text else ""

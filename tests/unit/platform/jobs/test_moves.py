@@ -30,7 +30,7 @@ from ratchet.jobs.status import MOVES, JobStatus
 from ratchet.jobs.tables import Attempt, Job
 from ratchet.projects.service import ensure_default
 from ratchet_pipelines import notes
-from ratchet_pipelines.spec import Retriable
+from ratchet_pipelines.spec import ExitCode, Retriable
 
 CALLS = [
     "jobs.get",
@@ -169,6 +169,9 @@ class Histories(RuleBasedStateMachine):
     def end(self, which, code):
         running = self.running()
         submission = running[which % len(running)]
+        job_id, _, number = submission.rpartition("-")
+        if notes.preempt_path(job_id, int(number)) in self.clients.storage.files:
+            code = ExitCode.PREEMPTED
         if code == 0:
             self.ray.succeed(submission)
         else:
