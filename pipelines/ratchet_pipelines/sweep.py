@@ -27,6 +27,7 @@ from ratchet_pipelines.spec import Choice, Envelope, Resources, RunTag, Space, S
 from ratchet_pipelines.train import checkpoints, loop, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
 from ratchet_pipelines.train.interrupts import interruptible
+from ratchet_pipelines.train.spool import Spool
 from ratchet_pipelines.train.tracking import MetricLog, client, mlflow_sender, patiently
 from ratchet_pipelines.trials import TrialRuns
 
@@ -70,7 +71,7 @@ def sweep(envelope: Envelope) -> str:
         resources=spec.resources,
         storage=f"{envelope.storage}/jobs/{envelope.job}/trials-{envelope.attempt}",
     )
-    with MetricLog(mlflow_sender()) as log:
+    with MetricLog(mlflow_sender(), Spool.of(envelope)) as log:
         runs = TrialRuns(envelope, spec.metric, log)
         winner = _best_result(_tune(spec, plan, space, prepared.material, runs), spec)
     best = _best_epoch(winner, plan)

@@ -9,6 +9,7 @@ import ray
 
 from ratchet_pipelines import notes, recipes
 from ratchet_pipelines.spec import Envelope, Train
+from ratchet_pipelines.train.spool import Spool
 
 
 def train(envelope: Envelope) -> str:
@@ -33,6 +34,7 @@ def train(envelope: Envelope) -> str:
             settings=recipe.settings(params, spec.seed),
             resources=spec.resources,
             run_id=envelope.run_id,
+            spool=Spool.of(envelope),
             preempt_uri=f"{envelope.storage}/{notes.preempt_path(envelope.job, envelope.attempt)}",
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
             earlier=_earlier(envelope),

@@ -39,6 +39,7 @@ from ratchet_pipelines.spec import Resources
 from ratchet_pipelines.train import checkpoints, loop, preemption, strategy
 from ratchet_pipelines.train.checkpoints import Best, State
 from ratchet_pipelines.train.interrupts import interruptible
+from ratchet_pipelines.train.spool import Spool
 from ratchet_pipelines.train.tracking import MetricLog, mlflow_sender
 
 LOST = (
@@ -74,6 +75,8 @@ class Training:
     """The MLflow run that rank 0 logs every epoch to."""
     tracking_uri: str | None = None
     """Of MLflow; `MLFLOW_TRACKING_URI` when not given."""
+    spool: Spool | None = None
+    """Where metrics wait while MLflow is away."""
     preempt_uri: str | None = None
     """A file that asks for the training's room, once it is there."""
     log_prefix: str = ""
@@ -170,7 +173,9 @@ def _train(training: Training, material: ray.ObjectRef, *, main: bool) -> None:
 
 
 def _metric_log(training: Training) -> contextlib.AbstractContextManager[MetricLog | None]:
-    return MetricLog(mlflow_sender(training.tracking_uri)) if training.run_id else contextlib.nullcontext()
+    return (
+        MetricLog(mlflow_sender(training.tracking_uri), training.spool) if training.run_id else contextlib.nullcontext()
+    )
 
 
 class RayReporter:

@@ -1,4 +1,4 @@
-"""Metrics to MLflow without waiting for it: kept in memory, sent in batches, kept on while it can't be reached."""
+"""Metrics to MLflow without waiting for it: sent in batches, and kept in memory and in a file while it is away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from ratchet_pipelines.train.spool import Entry, Spool
 
 logger = logging.getLogger(__name__)
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before MLflow is imported: a job reports to nobody else
@@ -27,12 +29,14 @@ class MetricLog:
     """Sends metrics from a thread of its own; a training step never waits for MLflow.
 
     Whatever was logged in one `INTERVAL_S` travels in one request. When MLflow does not answer the metrics wait, with
-    their times, and are sent when it does. Use it as a context manager: leaving it sends the rest.
+    their times, and are sent when it does; with a `spool` they outlive this process, and the job's next attempt sends
+    what this one could not. Use it as a context manager: leaving it sends the rest.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, spool: Spool | None = None) -> None:
         self._send = send
-        self._waiting: list[tuple[str, str, float, int, int]] = []
+        self._spool = spool
+        self._waiting: list[Entry] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -49,7 +53,8 @@ class MetricLog:
         self._closing.set()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._waiting:
-            logger.error("%d metrics were not logged: MLflow could not be reached.", len(self._waiting))
+            kept = " They are kept for the next attempt." if self._spool else ""
+            logger.error("%d metrics were not logged: MLflow could not be reached.%s", len(self._waiting), kept)
 
     def __enter__(self) -> MetricLog:
         return self
@@ -59,6 +64,9 @@ class MetricLog:
 
     def _run(self) -> None:
         pause = INTERVAL_S
+        if self._spool is not None and (left := self._spool.left()):
+            with self._lock:
+                self._waiting = left + self._waiting
         while True:
             closing = self._closing.is_set()  # looked at first: what was logged before is then among the waiting
             try:
@@ -66,6 +74,7 @@ class MetricLog:
             except Exception as error:  # whatever the client raises, the metrics must not be lost
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 logger.warning("MLflow did not take the metrics (%s); they are kept and sent again.", error)
+                self._keep()
             else:
                 pause = INTERVAL_S
                 if closing:
@@ -75,11 +84,17 @@ class MetricLog:
             else:
                 self._closing.wait(pause)
 
+    def _keep(self) -> None:
+        if self._spool is not None:
+            with self._lock:
+                waiting = list(self._waiting)
+            self._spool.keep(waiting)
+
     def _send_waiting(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
-                    return
+                    break
                 run_id = self._waiting[0][0]
                 batch = [entry for entry in self._waiting if entry[0] == run_id][:MAX_BATCH]
             try:
@@ -91,6 +106,8 @@ class MetricLog:
             sent = set(map(id, batch))
             with self._lock:
                 self._waiting = [entry for entry in self._waiting if id(entry) not in sent]
+        if self._spool is not None:
+            self._spool.clear()
 
 
 def patiently(call: Callable[[], Returned], seconds: float = PATIENCE_S) -> Returned:

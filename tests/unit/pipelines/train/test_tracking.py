@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 import requests
 
 from ratchet_pipelines.train import tracking
+from ratchet_pipelines.train.spool import Spool
 from ratchet_pipelines.train.tracking import MetricLog, patiently
 
 Sent = list[tuple[str, float, int, int]]
@@ -78,3 +80,78 @@ def test_patience_is_for_an_absent_mlflow_only(monkeypatch: pytest.MonkeyPatch) 
     assert patiently(call) == "done"
     with pytest.raises(KeyError):
         patiently(lambda: {}["missing"])
+
+
+class Mlflow:
+    """Keeps one point for each time, step and value, as the real one does, and may be away."""
+
+    def __init__(self) -> None:
+        self.away = threading.Event()
+        self.tried = threading.Semaphore(0)
+        self.points: set[tuple[str, str, float, int, int]] = set()
+        self.sent = 0
+
+    def send(self, run: str, metrics: Sent) -> None:
+        self.tried.release()
+        if self.away.is_set():
+            raise requests.ConnectionError("refused")
+        self.sent += len(metrics)
+        self.points |= {(run, *metric) for metric in metrics}
+
+
+def steps(mlflow: Mlflow) -> list[int]:
+    return sorted(step for _, _, _, _, step in mlflow.points)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_an_attempt_could_not_send_is_sent_by_the_next_once(tmp_path: Path) -> None:
+    logged, tries = threading.Event(), []
+
+    def away(run: str, metrics: Sent) -> None:
+        assert logged.wait(10)
+        tries.append(run)
+        if len(tries) > 1:
+            raise SystemExit  # its process dies
+        raise requests.ConnectionError("refused")
+
+    dying = MetricLog(away, Spool(tmp_path.as_uri(), 1))
+    for step in (1, 2, 3):
+        dying.log("a", {"loss": 1.0 / step}, step)
+    logged.set()
+    dying._thread.join(10)
+    kept = (tmp_path / "1.json").read_bytes()
+
+    mlflow = Mlflow()
+    with MetricLog(mlflow.send, Spool(tmp_path.as_uri(), 2)) as log:
+        log.log("a", {"loss": 0.1}, 4)
+    assert steps(mlflow) == [1, 2, 3, 4]
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "1.json").write_bytes(kept)  # as if a crash had come between the sending and the taking away
+    with MetricLog(mlflow.send, Spool(tmp_path.as_uri(), 3)):
+        pass
+    assert steps(mlflow) == [1, 2, 3, 4]
+    assert mlflow.sent == 7
+
+
+def test_nothing_is_written_while_mlflow_answers(tmp_path: Path) -> None:
+    mlflow = Mlflow()
+    with MetricLog(mlflow.send, Spool((tmp_path / "spool").as_uri(), 1)) as log:
+        log.log("a", {"loss": 1.0}, 1)
+    assert steps(mlflow) == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_storage_that_fails_keeps_no_metric_from_mlflow(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "1.json").write_text('[["a", "lo')
+    (tmp_path / "half" / "2.json").write_text('[["a", "loss", 0.5, 1700000000000, 0]]')
+    for folder, expected in (("file", [1]), ("half", [0, 1])):
+        mlflow = Mlflow()
+        mlflow.away.set()
+        with MetricLog(mlflow.send, Spool((tmp_path / folder).as_uri(), 3)) as log:
+            log.log("a", {"loss": 1.0}, 1)
+            assert mlflow.tried.acquire(timeout=10)
+            mlflow.away.clear()
+        assert steps(mlflow) == expected, folder
