@@ -122,6 +122,7 @@ def test_a_plan_shows_what_a_start_sends(api, over):
     job_id = post(api, "", BODY).json()["id"]
     run_id = over.reach(job_id, "running").run_id
     sent = over.clients.jobs.jobs[f"{job_id}-1"]
+    assert sent.metadata.pop("request_id")  # of the request that submitted it
 
     def drafted(text: str) -> str:
         return text.replace(job_id, render.DRAFT).replace(run_id, "0" * 32)
