@@ -307,10 +307,7 @@ class Custom(Job):
         return self
 
 
-JobSpec = Annotated[
-    Train | Sweep | Evaluate | DriftCheck | BatchPrediction | Custom,
-    Field(discriminator="kind"),
-]
+JobSpec = Annotated[Train | Sweep | Evaluate | DriftCheck | BatchPrediction | Custom, Field(discriminator="kind")]
 
 
 class Envelope(Spec):
