@@ -18,6 +18,8 @@ PAGES = {
     "/jobs/{job}": "cancer-retrain",
     "/jobs/{job}?tab=log": "cancer-retrain",
     "/jobs/{sweep}": "cancer-sweep",
+    "/jobs/{failed}": "cancer-target",
+    "/jobs/{custom}": "own-program",
     "/jobs/new": "New job",
     "/models": "Models",
     "/models/cancer": "cancer",
@@ -47,6 +49,8 @@ def ids(mock: str) -> dict[str, str]:
         "job": jobs[0]["id"],
         "sweep": jobs[1]["id"],
         "queued": jobs[2]["id"],
+        "failed": next(job["id"] for job in jobs if job["name"] == "cancer-target"),
+        "custom": next(job["id"] for job in jobs if job["kind"] == "custom"),
         "abtest": tests[0]["id"],
         "broken": tests[2]["id"],
         "run": items("pipeline-runs")[0]["id"],
@@ -104,6 +108,27 @@ def test_a_waiting_job_says_why(signed_in: Page, mock: str, ids: dict[str, str])
     signed_in.goto(f"{mock}/jobs/{ids['queued']}")
     expect(signed_in.get_by_text("Waits at place 3")).to_be_visible()
     expect(signed_in.get_by_text("4 of 16 are free").first).to_be_visible()
+    expect(signed_in.get_by_text("Starts in 6 min at the latest, by deadlines.")).to_be_visible()
+
+
+def test_a_failed_job_says_why_and_what_to_do(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs/{ids['failed']}")
+    expect(page.get_by_role("heading", name="Why it failed")).to_be_visible()
+    expect(page.get_by_text("Check that the address of the data is right")).to_be_visible()
+    facts = page.locator(".facts").first
+    for what in ("DataError: The table has no column", "rank 1", "66"):
+        expect(facts).to_contain_text(what)
+    expect(page.get_by_role("region", name="end of the log")).to_contain_text("DataError")
+
+
+def test_every_status_and_kind_has_its_word(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs?status=unknown")
+    expect(page.get_by_role("cell", name="unknown", exact=True)).to_be_visible()
+    expect(page.get_by_role("cell", name="custom", exact=True)).to_be_visible()
+    page.goto(f"{mock}/jobs?kind=batch_prediction")
+    expect(page.get_by_role("cell", name="preempting", exact=True)).to_be_visible()
 
 
 def test_the_log_is_shown_as_it_is_streamed(signed_in: Page, mock: str, ids: dict[str, str]) -> None:

@@ -47,10 +47,10 @@ function job(n, kind, name, status, created, took, more = {}) {
   const over = ["succeeded", "failed", "cancelled"].includes(status);
   const key = id("job", n);
   return {
-    id: key, project: "default", kind, name, status, engine_status: over ? "SUCCEEDED" : started ? "RUNNING" : null, reason: null, message: "",
+    id: key, project: "default", kind, name, status, engine_status: over ? "SUCCEEDED" : started ? "RUNNING" : null, reason: null, message: "", failure: null, cloned_from: null, retry_of: null,
     run_id: started ? `${(n * 2654435761).toString(16).padStart(16, "a").slice(-16)}b81f4d2c90aa77e1` : null, mlflow_url: started ? "/mlflow/#/experiments/1" : null,
     model: status === "succeeded" && ["train", "sweep"].includes(kind) ? { name: "cancer", version: Math.max(1, 6 - n) } : null,
-    attempts: started ? [{ number: 1, submission_id: `${key}-1`, status: over ? status : "running", reason: null, message: "", started_at: started, ended_at: over ? ago(created - 0.2 - took) : null }] : [],
+    attempts: started ? [{ number: 1, submission_id: `${key}-1`, status: over ? status : "running", reason: null, message: "", failure: null, started_at: started, ended_at: over ? ago(created - 0.2 - took) : null }] : [],
     created_by: n % 3 === 0 ? "system" : "ada", created_at: ago(created), started_at: started, ended_at: over ? ago(created - 0.2 - took) : null, updated_at: ago(0.01),
     metrics: {}, result: null, ...more, spec: { kind, recipe: "tabular", name, data: DATA, params: { hidden: [64, 32], epochs: 40, learning_rate: 0.003 }, resources: resources(2), seed: 7, model: "cancer", ...more.spec },
   };
@@ -58,6 +58,8 @@ function job(n, kind, name, status, created, took, more = {}) {
 
 const SEARCH = { learning_rate: { kind: "uniform", low: 0.0005, high: 0.05, log: true }, dropout: { kind: "uniform", low: 0, high: 0.5, log: false }, batch_size: { kind: "choice", values: [16, 32, 64] } };
 const ENDED = { "train/loss": 0.0412, "val/loss": 0.0893, "val/accuracy": 0.978, "test/accuracy": 0.9737, "test/log_loss": 0.0912, "test/roc_auc": 0.9961, "test/f1_macro": 0.9719 };
+
+const FAILURE = { reason: "data_error", message: "The table has no column 'diagnosis'. Its columns: mean radius, mean texture, … target. Set data.target to one of them.", error: "DataError: The table has no column 'diagnosis'.", rank: 1, exit_code: 66, log_tail: "split: 341 to train on, 114 to validate, 114 kept for the test\nDataError: The table has no column 'diagnosis'.", suggestion: "Check that the address of the data is right, that the cluster may read it, and its columns." };
 
 export function jobs() {
   const lost = job(9, "train", "cancer-wide", "succeeded", 610, 4.1, { metrics: { ...ENDED, "test/accuracy": 0.9649 } });
@@ -71,7 +73,9 @@ export function jobs() {
     job(3, "train", "cancer-large", "queued", 4, 0, { reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free.", spec: { resources: resources(4) } }),
     job(4, "drift_check", "cancer-drift", "succeeded", 11, 0.4, { metrics: { "drift/drifted_columns": 6, "drift/min_p_value": 1.2e-14 }, spec: { model: { name: "cancer", version: 3 } } }),
     job(5, "evaluate", "gate-cancer-4", "succeeded", 34, 0.3, { metrics: { "v3/accuracy": 0.9649, "v4/accuracy": 0.9737, "test/rows": 114 } }),
-    job(6, "train", "cancer-target", "failed", 55, 0.2, { reason: "data_error", engine_status: "FAILED", message: "The table has no column 'diagnosis'. Its columns: mean radius, mean texture, … target. Set data.target to one of them.", spec: { data: { ...DATA, target: "diagnosis" } } }),
+    job(6, "train", "cancer-target", "failed", 55, 0.2, { reason: "data_error", engine_status: "FAILED", message: "The table has no column 'diagnosis'. Its columns: mean radius, mean texture, … target. Set data.target to one of them.", failure: FAILURE, spec: { data: { ...DATA, target: "diagnosis" } } }),
+    job(34, "batch_prediction", "cancer-scores", "preempting", 12, 0, { reason: "preempted", message: "A job of a higher priority needs its room: it is asked to stop at its next checkpoint.", metrics: { "batch/rows": 84000 }, spec: { data: undefined, input: "s3://bucket/rows", model: { name: "cancer", alias: "champion" } } }),
+    job(35, "custom", "own-program", "unknown", 14, 0, { message: "Ray does not answer; it is looked at again as soon as it does.", spec: { data: undefined, recipe: undefined, entrypoint: ["python", "train.py", "--lr", "0.1"] } }),
     job(7, "train", "cancer", "succeeded", 90, 1.9, { metrics: ENDED }),
     job(8, "train", "cancer-deep", "cancelled", 240, 0.7, { message: "Cancelled by ada." }),
     lost,

@@ -57,7 +57,7 @@ const GET = {
   "jobs/:/metrics": (r, id) => ({ series: data.series(byId(data.jobs(), id)) }),
   "jobs/:/logs": (r, id) => ({ ...logPage(byId(data.jobs(), id), Number(r.query.get("cursor") ?? 0)), complete: true, sources: ["rank-0"], deleted_at: null }),
   "jobs/:/trials": () => page(data.trials()),
-  "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free. Two jobs before it need 4 CPUs.", position: 3 }),
+  "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free. Two jobs before it need 4 CPUs.", position: 3, ahead: 2, blocked_by: [data.jobs()[0].id], predicted_start_at: new Date(Date.now() + 400_000).toISOString(), predicted_start_basis: "deadline" }),
   models: (r) => page(r.empty ? [] : data.models().map(({ versions, ...summary }) => ({ ...summary, latest_version: versions.length }))),
   "models/:": (r, id) => byId(data.models(), id, "name"),
   "models/:/promotions": () => page(data.promotions()),

@@ -3,7 +3,7 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, body } from "./client";
 import type { components } from "./schema";
 
-type JobBody = components["schemas"]["Train"] | components["schemas"]["Sweep"];
+type JobBody = components["schemas"]["JobSpec"];
 
 /** Milliseconds between two looks: while something moves, and while nothing does. */
 export const FAST = 2_000;
@@ -35,7 +35,7 @@ export const jobsQuery = (project: string, filter: JobFilter) =>
     refetchInterval: 3_000,
   });
 /** Jobs that have a place on the cluster now, and jobs that wait for one. */
-export const onCluster = (project: string) => jobsByStatus(project, ["starting", "running", "finalizing", "cancelling"]);
+export const onCluster = (project: string) => jobsByStatus(project, ["starting", "running", "unknown", "preempting", "finalizing", "cancelling"]);
 export const inQueue = (project: string) => jobsByStatus(project, ["queued"]);
 const jobsByStatus = (project: string, status: components["schemas"]["JobStatus"][]) =>
   queryOptions({

@@ -5,6 +5,7 @@ type S = components["schemas"];
 
 export type Info = S["Info"];
 export type Job = S["JobView"];
+export type Failure = S["FailureView"];
 export type MetricSeries = S["SeriesView"];
 export type Trial = S["TrialView"];
 export type Plan = S["PlanView"];

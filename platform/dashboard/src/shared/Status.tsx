@@ -8,7 +8,7 @@ export type Tone = "ok" | "bad" | "warn" | "run" | "idle";
 const TONES: Record<Tone, string[]> = {
   ok: ["succeeded", "ready", "passed", "promote", "active", "no_drift", "connected", "up", "alive", "healthy"],
   bad: ["failed", "drift", "roll_back", "down", "unreachable"],
-  warn: ["degraded", "refused", "inconclusive", "insufficient_data", "cancelling", "deleting"],
+  warn: ["degraded", "refused", "inconclusive", "insufficient_data", "cancelling", "preempting", "unknown", "deleting"],
   run: ["starting", "running", "finalizing", "deploying", "updating", "loading", "evaluating", "go_on"],
   idle: ["queued", "pending", "cancelled", "skipped", "stopped", "paused", "decided"],
 };

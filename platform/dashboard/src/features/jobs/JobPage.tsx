@@ -56,16 +56,17 @@ function Head({ job, stream, failing }: { job: Job; stream: Stream; failing: boo
 }
 
 function Summary({ job }: { job: Job }) {
-  const data = job.spec.data as { uri?: string } | undefined;
-  const tests = Object.entries(job.metrics).filter(([name]) => name.startsWith("test/") || name.startsWith("drift/") || /^v\d+\//.test(name));
+  const { data, input, entrypoint } = job.spec as { data?: { uri?: string }; input?: string; entrypoint?: string[] };
+  const uri = data?.uri ?? input;
+  const tests = Object.entries(job.metrics).filter(([name]) => /^(test|drift|batch|v\d+)\//.test(name));
   return (
     <Panel>
       <div className="stack">
         {tests.length > 0 && <div className="stats">{tests.slice(0, 8).map(([name, value]) => <Stat key={name} label={name} value={number(value)} />)}</div>}
         <Facts
-          wide={["Data"]}
+          wide={["Data", "Program"]}
           items={[
-            ["Data", data?.uri ? <CopyId value={data.uri} /> : "–"],
+            entrypoint ? ["Program", <CopyId key="p" value={entrypoint.join(" ")} />] : ["Data", uri ? <CopyId value={uri} /> : "–"],
             ["Model", job.model ? <RefLink kind="model" id={job.model.name}>{job.model.name} v{job.model.version}</RefLink> : "not registered"],
             ["Started", <Ago key="s" at={job.started_at} />],
             ["Took", <Took key="t" from={job.started_at} to={job.ended_at} />],
@@ -115,7 +116,7 @@ export function JobPage() {
         return (
           <div className="page">
             <Head job={job} stream={stream} failing={query.isRefetchError} />
-            <Why job={job} stream={stream} />
+            <Why job={job} />
             <Summary job={job} />
             <Panel flush>
               <Tabs value={tab} onChange={(value) => show({ tab: (value ?? first) as JobView["tab"] })} keepMounted={false}>

@@ -7,17 +7,15 @@ import { number, shortId, words } from "../../shared/format";
 import { JobsIcon, PlusIcon } from "../../shared/icons";
 import { CopyId, Empty, Freshness, Loaded, PageHead, Panel } from "../../shared/parts";
 import { useProject } from "../../shared/project";
-import { JOB_STATUSES } from "../../shared/statuses";
+import { JOB_KINDS, JOB_STATUSES } from "../../shared/statuses";
 import { Status } from "../../shared/Status";
 import { type Column, Table } from "../../shared/Table";
 import { Ago, Took } from "../../shared/Time";
 
-const KINDS = ["train", "sweep", "evaluate", "drift_check"];
-
 /** The one number that says most of a job. */
 export function headline(metrics: Record<string, number | null>): [string, number] | undefined {
   const names = Object.keys(metrics);
-  for (const wanted of [/^test\/(accuracy|r2)$/, /^test\/(?!rows)/, /^v\d+\/accuracy$/, /drifted_columns$/, /^val\/accuracy$/, /^val\/loss$/, /accuracy$/, /^train\/loss$/]) {
+  for (const wanted of [/^test\/(accuracy|r2)$/, /^test\/(?!rows)/, /^v\d+\/accuracy$/, /drifted_columns$/, /^batch\/rows$/, /^val\/accuracy$/, /^val\/loss$/, /accuracy$/, /^train\/loss$/]) {
     const name = names.find((n) => wanted.test(n) && metrics[n] !== null);
     if (name) return [name, metrics[name] as number];
   }
@@ -43,7 +41,7 @@ const COLUMNS: Column<Job>[] = [
       return (
         <div className="cell-main">
           {main ? <span className="num nowrap">{number(main[1])} <span className="dim">{main[0]}</span></span> : null}
-          {["queued", "failed"].includes(job.status) && job.message ? <span className="cell-sub">{job.message}</span> : null}
+          {["queued", "unknown", "preempting", "failed"].includes(job.status) && job.message ? <span className="cell-sub">{job.message}</span> : null}
         </div>
       );
     },
@@ -75,7 +73,7 @@ export function JobsPage() {
         actions={
           <>
             <Select aria-label="Status" data={choices(JOB_STATUSES, "Any status")} value={filter.status ?? ""} onChange={set("status")} w={140} />
-            <Select aria-label="Kind" data={choices(KINDS, "Any kind")} value={filter.kind ?? ""} onChange={set("kind")} w={130} />
+            <Select aria-label="Kind" data={choices(JOB_KINDS, "Any kind")} value={filter.kind ?? ""} onChange={set("kind")} w={150} />
             <Button component={Link} to="/jobs/new" leftSection={<PlusIcon size={14} />} size="sm">New job</Button>
           </>
         }
@@ -91,7 +89,7 @@ export function JobsPage() {
                 </Empty>
               ) : (
                 <Empty icon={<JobsIcon size={22} />} title="No jobs yet" command="ratchet train --data sklearn://breast_cancer --model cancer --follow">
-                  A job is a unit of computing: a training, a sweep, an evaluation, a drift check. Start the first from a terminal, or with New job.
+                  A job is a unit of computing: a training, a sweep, an evaluation, a batch prediction, a drift check, a program of your own. Start the first from a terminal, or with New job.
                 </Empty>
               );
             }

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { auditQuery, recentJobs } from "../../api/queries";
+import { words } from "../../shared/format";
 import { EventsIcon, JobsIcon, PlusIcon } from "../../shared/icons";
 import { Empty, Loaded, PageHead, Panel } from "../../shared/parts";
 import { useProject } from "../../shared/project";
@@ -39,7 +40,7 @@ export function OverviewPage() {
                     {items.map((job) => (
                       <li key={job.id}>
                         <Status value={job.status} />
-                        <span className="lines-main"><RefLink kind="job" id={job.id}>{job.name || job.id}</RefLink> <span className="tag">{job.kind.replace("_", " ")}</span></span>
+                        <span className="lines-main"><RefLink kind="job" id={job.id}>{job.name || job.id}</RefLink> <span className="tag">{words(job.kind)}</span></span>
                         <span className="dim minor"><Took from={job.started_at} to={job.ended_at} /></span>
                         <span className="dim lines-time"><Ago at={job.created_at} /></span>
                       </li>
