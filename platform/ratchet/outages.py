@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from ratchet.clients.ports import EngineFull, EngineUnavailable
 from ratchet.errors import Conflict, Invalid, OutOfSpace, RatchetError, Unavailable, problem
@@ -37,7 +37,7 @@ def told(error: SQLAlchemyError) -> RatchetError:
         return Unavailable("The database is read-only at present.", hint="Nothing was written. Reading goes on.")
     if code in NO_SCHEMA or "no such table" in said or "no such column" in said:
         return Unavailable("The database's schema is not of this version.", hint="Run `python -m ratchet.migrate`.")
-    if code.startswith(NOT_STORABLE) and len(code) == 5:
+    if isinstance(error, DataError) or (code.startswith(NOT_STORABLE) and len(code) == 5):  # psycopg's own has no code
         return Invalid("A value in the request is none that can be stored.", hint="Is there a NUL in it?")
     if isinstance(error, IntegrityError) and "idempotency_keys" in said:
         return Conflict("A request with this Idempotency-Key is under way.", code="in_flight", hint="Send it again.")

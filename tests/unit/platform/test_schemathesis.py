@@ -42,6 +42,10 @@ OPERATIONS = {
 }
 
 
+NOT_SET_UP = {"GET /api/v1/auth/login", "GET /api/v1/auth/callback"}
+"""This platform has no OpenID provider: see `identity/test_login.py`."""
+
+
 def cases(label: str, known: dict[str, str]) -> st.SearchStrategy[Case]:
     """What the description allows, of things that exist and of things that do not; and what it does not allow."""
     operation = OPERATIONS[label]
@@ -92,7 +96,7 @@ def test_an_operation_answers_as_described(api: Any, known: dict[str, str], labe
             assert Problem.model_validate_json(answer.content).status == answer.status_code
 
     every_case()
-    assert statuses - {404}, "nothing that exists was asked for"
+    assert statuses - {404} or label in NOT_SET_UP, "nothing that exists was asked for"
 
 
 CHECKS = (
