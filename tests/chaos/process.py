@@ -1,6 +1,6 @@
-"""A reconciler in a process of its own, with engines that live in another: `process.py DATABASE ENGINES [DIE_AT]`.
+"""A reconciler in a process of its own, with engines that live in another; or with a real Ray, when given one.
 
-`DIE_AT`, such as `before jobs.submit`, is the call at which it sends itself SIGKILL.
+`DIE_AT`, such as `before jobs.submit`, or a number, is the place at a call where it sends itself SIGKILL.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from ratchet import db
 from ratchet.clients.guard import guarded
 from ratchet.clients.ports import Clients
+from ratchet.clients.ray_jobs import RayJobsClient
 from ratchet.reconciler.__main__ import reconcilers
 from ratchet.reconciler.loop import Loop
 from ratchet.settings import Settings
@@ -29,6 +30,8 @@ class Engines(BaseManager):
 class Mortal:
     """An engine whose callers may die at a call."""
 
+    calls = 0
+
     def __init__(self, part: str, engine: Any, die_at: str) -> None:
         self._part, self._engine, self._die_at = part, engine, die_at
 
@@ -42,20 +45,26 @@ class Mortal:
         return answer
 
     def _perhaps_die(self, place: str) -> None:
-        if place == self._die_at:
+        Mortal.calls += 1
+        if self._die_at in (place, str(Mortal.calls)):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(database: str, address: str, die_at: str) -> None:
+def main(database: str, address: str, die_at: str = "", ray: str = "", ray_token: str = "", python: str = "") -> None:
     for part in PARTS:
         Engines.register(part)
     manager = Engines(address=address, authkey=b"chaos")
     manager.connect()
-    engines = {part: Mortal(part, getattr(manager, part)(), die_at) for part in PARTS}
+    engines = {part: getattr(manager, part)() for part in PARTS}
+    if ray:
+        engines["jobs"] = RayJobsClient(ray, lambda: ray_token)
+    mortal = {part: Mortal(part, engine, die_at) for part, engine in engines.items()}
     sessions = db.session_factory(db.open_engine(database))
-    settings = Settings(storage_uri="memory://storage")
-    loop = Loop(sessions, reconcilers(settings, guarded(Clients(**engines))))  # type: ignore[arg-type]
+    settings = Settings(storage_uri="memory://storage", **({"python": python} if python else {}))
+    loop = Loop(sessions, reconcilers(settings, guarded(Clients(**mortal))))  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    if database.startswith("sqlite"):
+        loop.take_over()
     loop.run()
 
 
