@@ -66,10 +66,10 @@ def test_a_link_with_a_token_signs_in_and_forgets_it(page: Page, mock: str) -> N
 def test_without_a_session_every_page_asks_for_a_token_and_then_opens(page: Page, mock: str) -> None:
     page.goto(f"{mock}/models/cancer")
     page.get_by_label("Access token").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("not known")
     page.get_by_label("Access token").fill("right")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="cancer")).to_be_visible()
     assert page.url == f"{mock}/models/cancer"
 
@@ -102,6 +102,29 @@ def test_the_filter_of_jobs_is_in_the_address(signed_in: Page, mock: str) -> Non
     assert page.url.endswith("status=queued")
     page.go_back()
     expect(page.get_by_role("link", name="cancer-target")).to_be_visible()
+
+
+def test_a_filter_is_in_the_address_and_its_error_at_the_box(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs")
+    box = page.get_by_role("textbox", name="Filter")
+    box.fill('name ~ "sweep"')
+    box.press("Enter")
+    expect(page.get_by_role("link", name="cancer-retrain")).to_have_count(0)
+    expect(page.get_by_role("link", name="cancer-sweep")).to_be_visible()
+    page.reload()
+    expect(box).to_have_value('name ~ "sweep"')
+    box.fill('colour = "red"')
+    box.press("Enter")
+    expect(page.get_by_text("At character 1: There is no field 'colour'. Here: colour = \"red\"")).to_be_visible()
+    expect(box).to_have_attribute("aria-invalid", "true")
+
+
+def test_where_there_is_a_provider_a_button_leads_to_it_and_back(page: Page, mock: str) -> None:
+    page.goto(f"{mock}/models/cancer")
+    page.get_by_role("link", name="Sign in with Example").click()
+    expect(page.get_by_role("heading", level=1, name="cancer")).to_be_visible()
+    assert page.url == f"{mock}/models/cancer"
 
 
 def test_a_waiting_job_says_why(signed_in: Page, mock: str, ids: dict[str, str]) -> None:

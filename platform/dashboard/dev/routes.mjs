@@ -11,7 +11,8 @@ const page = (items) => ({ items, next_page_token: "" });
 function filtered(query) {
   const statuses = query.getAll("status");
   const kind = query.get("kind");
-  return data.jobs().filter((job) => (statuses.length === 0 || statuses.includes(job.status)) && (!kind || job.kind === kind)).slice(0, Number(query.get("page_size") ?? 50));
+  const name = /name ~ "(.*)"/.exec(query.get("filter") ?? "")?.[1];
+  return data.jobs().filter((job) => (statuses.length === 0 || statuses.includes(job.status)) && (!kind || job.kind === kind) && (!name || job.name.includes(name))).slice(0, Number(query.get("page_size") ?? 50));
 }
 
 /** The lines of a log from a number on, as the API gives them. */
@@ -85,6 +86,8 @@ export function answer(request, response) {
     return json(response, null, 204, { "set-cookie": "session=yes; HttpOnly; SameSite=Strict; Path=/" });
   }
   if (path === "session") return json(response, null, 204, { "set-cookie": "session=; Max-Age=0; Path=/" });
+  if (path === "auth/config") return json(response, { oidc: { name: "Example", login_url: "/api/v1/auth/login" } });
+  if (path === "auth/login") return response.writeHead(302, { location: request.query.get("next"), "set-cookie": "session=yes; HttpOnly; SameSite=Strict; Path=/" }).end();
   if (!request.signedIn) return problem(response, 401, "Unauthorized", "Sign in, or send a bearer token.");
 
   const [kind, id, rest] = path.split("/").map(decodeURIComponent);
@@ -98,6 +101,10 @@ export function answer(request, response) {
     return json(response, kind.startsWith("pipelines") ? data.runs()[0] : {}, 202);
   }
   if (kind === "jobs" && rest === "events") return stream(byId(data.jobs(), id), response);
+  if (path === "jobs" && request.query.get("filter")?.includes("colour")) {
+    const detail = "There is no field 'colour'.";
+    return problem(response, 422, "Invalid", `The filter can't be read at character 1: ${detail}`, { code: "invalid_filter", errors: [{ pointer: "/filter", message: `At character 1: ${detail}`, value: request.query.get("filter") }] });
+  }
   const handler = GET[rest ? `${kind}/:/${rest}` : id ? `${kind}/:` : kind];
   const body = handler?.(request, id);
   if (body === undefined) return problem(response, 404, "Not found", `There is no ${kind} ${id ?? ""}.`);

@@ -34,9 +34,11 @@ const jobs = createRoute({
   getParentRoute: () => shell,
   path: "/jobs",
   component: lazyRouteComponent(() => import("./features/jobs/JobsPage"), "JobsPage"),
-  validateSearch: (s: Search): { status?: JobStatus; kind?: string } => ({
+  validateSearch: (s: Search): { status?: JobStatus; kind?: string; filter?: string; order_by?: string } => ({
     ...(isJobStatus(s.status) && { status: s.status }),
     ...(text(s.kind) && { kind: text(s.kind) }),
+    ...(text(s.filter) && { filter: text(s.filter) }),
+    ...(text(s.order_by) && { order_by: text(s.order_by) }),
   }),
 });
 const newJob = createRoute({

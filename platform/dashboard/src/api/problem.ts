@@ -2,6 +2,8 @@
 export interface FieldError {
   pointer: string;
   message: string;
+  /** What was given there; of a text that can't be read, from the place on. */
+  value?: unknown;
 }
 
 export class ApiError extends Error {
@@ -23,7 +25,7 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 export function toApiError(status: number, body: unknown): ApiError {
   const problem = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const errors = Array.isArray(problem.errors)
-    ? problem.errors.map((e: Record<string, unknown>) => ({ pointer: text(e.pointer), message: text(e.message) }))
+    ? problem.errors.map((e: Record<string, unknown>) => ({ pointer: text(e.pointer), message: text(e.message), value: e.value }))
     : [];
   return new ApiError(
     status,

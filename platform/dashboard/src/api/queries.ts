@@ -1,6 +1,7 @@
 /** What can be read, as TanStack Query options: one place that knows paths, keys and how often to look again. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, body } from "./client";
+import { ApiError } from "./problem";
 import type { components } from "./schema";
 
 type JobBody = components["schemas"]["JobSpec"];
@@ -18,21 +19,23 @@ const P = "/api/v1/projects/{project}";
 
 export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => body(api.GET("/api/v1/info")), refetchInterval: SLOW });
 export const meQuery = queryOptions({ queryKey: ["me"], queryFn: () => body(api.GET("/api/v1/me")), staleTime: 60_000 });
+export const authConfigQuery = queryOptions({ queryKey: ["auth-config"], queryFn: () => body(api.GET("/api/v1/auth/config")), staleTime: Number.POSITIVE_INFINITY });
 export const recipesQuery = queryOptions({
   queryKey: ["recipes"],
   queryFn: () => body(api.GET("/api/v1/recipes")),
   staleTime: Number.POSITIVE_INFINITY,
 });
 
-type JobFilter = { status?: components["schemas"]["JobStatus"]; kind?: string };
+type JobFilter = { status?: components["schemas"]["JobStatus"]; kind?: string; filter?: string; order_by?: string };
 export const jobsQuery = (project: string, filter: JobFilter) =>
   infiniteQueryOptions({
     queryKey: [project, "jobs", filter],
     queryFn: ({ pageParam }) =>
-      body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { status: filter.status && [filter.status], kind: filter.kind, page_size: 50, page_token: pageParam || undefined } } })),
+      body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { ...filter, status: filter.status && [filter.status], page_size: 50, page_token: pageParam || undefined } } })),
     initialPageParam: "",
     getNextPageParam: (last) => last.next_page_token || undefined,
-    refetchInterval: 3_000,
+    // A filter that can't be read won't be read better the next time.
+    refetchInterval: (query) => (query.state.error instanceof ApiError && query.state.error.status < 500 ? false : 3_000),
   });
 /** Jobs that have a place on the cluster now, and jobs that wait for one. */
 export const onCluster = (project: string) => jobsByStatus(project, ["starting", "running", "unknown", "preempting", "finalizing", "cancelling"]);

@@ -1,10 +1,11 @@
-import { Button, Select } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { jobsQuery } from "../../api/queries";
+import { ApiError } from "../../api/problem";
 import type { Job } from "../../api/types";
 import { number, shortId, words } from "../../shared/format";
-import { JobsIcon, PlusIcon } from "../../shared/icons";
+import { JobsIcon, PlusIcon, SearchIcon } from "../../shared/icons";
 import { CopyId, Empty, Freshness, Loaded, PageHead, Panel } from "../../shared/parts";
 import { useProject } from "../../shared/project";
 import { JOB_KINDS, JOB_STATUSES } from "../../shared/statuses";
@@ -56,13 +57,30 @@ const COLUMNS: Column<Job>[] = [
   { head: "Created", align: "right", cell: (job) => <div className="cell-main"><Ago at={job.created_at} /><span className="cell-sub">{job.created_by}</span></div>, minor: true },
 ];
 
+const ORDERS = [
+  { value: "", label: "Newest first" },
+  { value: "created_at", label: "Oldest first" },
+  { value: "started_at desc", label: "Last started first" },
+  { value: "ended_at desc", label: "Last ended first" },
+  { value: "priority desc, created_at", label: "By priority" },
+  { value: "name", label: "By name" },
+];
+
+/** What the API says is wrong with one of the query's parameters, and from where on it can't read it. */
+function complaintOf(error: Error | null, parameter: "filter" | "order_by"): string | undefined {
+  const found = error instanceof ApiError ? error.errors.find((e) => e.pointer === `/${parameter}`) : undefined;
+  return found && `${found.message}${found.value ? ` Here: ${String(found.value)}` : ""}`;
+}
+
 export function JobsPage() {
   const project = useProject();
   const filter = useSearch({ from: "/shell/jobs" });
   const navigate = useNavigate();
-  const jobs = useInfiniteQuery(jobsQuery(project, { status: filter.status, kind: filter.kind }));
-  const filtered = filter.status !== undefined || filter.kind !== undefined;
-  const set = (key: "status" | "kind") => (value: string | null) =>
+  const jobs = useInfiniteQuery(jobsQuery(project, { status: filter.status, kind: filter.kind, filter: filter.filter, order_by: filter.order_by }));
+  const filtered = filter.status !== undefined || filter.kind !== undefined || filter.filter !== undefined;
+  const wrong = { filter: complaintOf(jobs.error, "filter"), order: complaintOf(jobs.error, "order_by") };
+  const orders = ORDERS.some((o) => o.value === (filter.order_by ?? "")) ? ORDERS : [...ORDERS, { value: filter.order_by ?? "", label: filter.order_by ?? "" }];
+  const set = (key: "status" | "kind" | "filter" | "order_by") => (value: string | null) =>
     void navigate({ to: "/jobs", search: (s) => ({ ...s, [key]: value || undefined }) });
   const choices = (all: readonly string[], any: string) => [{ value: "", label: any }, ...all.map((value) => ({ value, label: words(value) }))];
   return (
@@ -78,7 +96,30 @@ export function JobsPage() {
           </>
         }
       />
-      <Panel flush>
+      <form
+        className="row"
+        style={{ alignItems: "flex-start" }}
+        onSubmit={(event) => {
+          event.preventDefault();
+          set("filter")(String(new FormData(event.currentTarget).get("filter")).trim());
+        }}
+      >
+        <TextInput
+          key={filter.filter ?? ""}
+          name="filter"
+          aria-label="Filter"
+          placeholder={'Filter: name ~ "churn" and metrics.val/loss < 0.2 and created_at > "2026-11-01"'}
+          leftSection={<SearchIcon size={14} />}
+          defaultValue={filter.filter ?? ""}
+          error={wrong.filter}
+          maxLength={2000}
+          spellCheck={false}
+          styles={{ root: { flex: "1 1 260px" }, input: { fontFamily: "var(--mono)" } }}
+        />
+        <Button type="submit" variant="default">Apply</Button>
+        <Select aria-label="Order" data={orders} value={filter.order_by ?? ""} onChange={set("order_by")} error={wrong.order} w={180} />
+      </form>
+      {!(wrong.filter || wrong.order) && <Panel flush>
         <Loaded query={jobs} lines={10}>
           {(data) => {
             const rows = data.pages.flatMap((page) => page.items);
@@ -103,7 +144,7 @@ export function JobsPage() {
             );
           }}
         </Loaded>
-      </Panel>
+      </Panel>}
     </div>
   );
 }

@@ -1,8 +1,8 @@
 import { Alert, Button, PasswordInput } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { signIn } from "../../api/queries";
+import { authConfigQuery, signIn } from "../../api/queries";
 import { Logo } from "../../shared/icons";
 import { Code } from "../../shared/parts";
 import "./sign-in.css";
@@ -12,13 +12,15 @@ export function SignInPage() {
   const navigate = useNavigate();
   const client = useQueryClient();
   const [token, setToken] = useState("");
+  const oidc = useQuery(authConfigQuery).data?.oidc;
+  // Only a path of our own: `//host` would be another site.
+  const to = next?.startsWith("/") && !next.startsWith("//") && !next.startsWith("/sign-in") ? next : "/";
   const enter = useMutation({
     mutationFn: signIn,
     meta: { placed: true },
     onSuccess: () => {
       client.clear();
-      // Only a path of our own: `//host` would be another site.
-      void navigate({ href: next?.startsWith("/") && !next.startsWith("//") && !next.startsWith("/sign-in") ? next : "/", replace: true });
+      void navigate({ href: to, replace: true });
     },
   });
   return (
@@ -32,6 +34,12 @@ export function SignInPage() {
       >
         <div className="sign-in-brand"><Logo size={40} /></div>
         <h1>Sign in to Ratchet</h1>
+        {oidc && (
+          <>
+            <Button component="a" href={`${oidc.login_url}?next=${encodeURIComponent(to)}`} size="md" fullWidth>Sign in with {oidc.name}</Button>
+            <div className="sign-in-or dim">or</div>
+          </>
+        )}
         <p className="dim">Paste an access token. It is kept in a cookie that scripts can't read, for this browser alone.</p>
         <PasswordInput
           label="Access token"
@@ -39,12 +47,12 @@ export function SignInPage() {
           value={token}
           onChange={(event) => setToken(event.currentTarget.value)}
           autoComplete="current-password"
-          autoFocus
+          autoFocus={oidc === null}
           size="md"
           visibilityToggleButtonProps={{ "aria-label": "Show the token" }}
         />
         {enter.error && <Alert color="red" variant="light" title="Not signed in" role="alert">{enter.error.message}</Alert>}
-        <Button type="submit" size="md" fullWidth loading={enter.isPending} disabled={!token.trim()}>Sign in</Button>
+        <Button type="submit" size="md" fullWidth variant={oidc ? "default" : "filled"} loading={enter.isPending} disabled={!token.trim()}>Sign in</Button>
         <div className="sign-in-help">
           <span className="dim">No token at hand? On the machine Ratchet runs on:</span>
           <Code text="ratchet config" />
