@@ -161,6 +161,22 @@ def test_the_log_is_shown_as_it_is_streamed(signed_in: Page, mock: str, ids: dic
     expect(signed_in.get_by_text("1 of ")).to_be_visible()
 
 
+def test_the_log_is_of_a_source_and_a_level(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs/{ids['job']}?tab=log")
+    log = page.get_by_role("log")
+    expect(log).to_contain_text("epoch")
+    page.get_by_role("combobox", name="Source").click()
+    page.get_by_role("option", name="rank-1").click()
+    expect(page.get_by_text("2 of ")).to_be_visible()
+    expect(log).not_to_contain_text("epoch")
+    page.get_by_role("combobox", name="Level").click()
+    page.get_by_role("option", name="Warnings and errors").click()
+    expect(page.get_by_text("1 of ")).to_be_visible()
+    address = page.get_by_role("link", name="Download").get_attribute("href") or ""
+    assert address.endswith(f"/jobs/{ids['job']}/logs:download?source=rank-1&level=warning")
+
+
 def test_an_error_stands_at_its_field(signed_in: Page, mock: str) -> None:
     page = signed_in
     page.goto(f"{mock}/jobs/new")

@@ -18,7 +18,7 @@ function filtered(query) {
 /** The lines of a log from a number on, as the API gives them. */
 function logPage(job, from) {
   const lines = data.log(job).replace(/\n$/, "").split("\n");
-  const entries = lines.slice(from).map((text, i) => ({ attempt: 1, source: "rank-0", number: from + i, time: job.created_at, level: "info", text }));
+  const entries = lines.slice(from).map((text, i) => ({ attempt: 1, source: /\[(rank) (\d)\]/.exec(text)?.slice(1).join("-") ?? "driver", number: from + i, time: job.created_at, level: /ERROR/.test(text) ? "error" : /WARNING/.test(text) ? "warning" : "info", text }));
   return { entries, cursor: String(lines.length) };
 }
 
@@ -56,7 +56,7 @@ const GET = {
   jobs: (r) => page(r.empty ? [] : filtered(r.query)),
   "jobs/:": (r, id) => byId(data.jobs(), id),
   "jobs/:/metrics": (r, id) => ({ series: data.series(byId(data.jobs(), id)) }),
-  "jobs/:/logs": (r, id) => ({ ...logPage(byId(data.jobs(), id), Number(r.query.get("cursor") ?? 0)), complete: true, sources: ["rank-0"], deleted_at: null }),
+  "jobs/:/logs": (r, id) => ({ ...logPage(byId(data.jobs(), id), Number(r.query.get("cursor") ?? 0)), complete: true, sources: ["driver", "rank-0", "rank-1"], deleted_at: null }),
   "jobs/:/trials": () => page(data.trials()),
   "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free. Two jobs before it need 4 CPUs.", position: 3, ahead: 2, blocked_by: [data.jobs()[0].id], predicted_start_at: new Date(Date.now() + 400_000).toISOString(), predicted_start_basis: "deadline" }),
   models: (r) => page(r.empty ? [] : data.models().map(({ versions, ...summary }) => ({ ...summary, latest_version: versions.length }))),

@@ -73,6 +73,12 @@ export const waitQuery = (project: string, id: string) =>
   queryOptions({ queryKey: [project, "job-wait", id], queryFn: () => body(api.GET(`${P}/jobs/{job_id}/wait`, one(project, id))), refetchInterval: FAST });
 export const fetchLog = (project: string, job_id: string, cursor: string) =>
   body(api.GET(`${P}/jobs/{job_id}/logs`, { params: { path: { project, job_id }, query: { cursor } } }));
+/** The log as a text file, or what of it a filter takes. */
+export const downloadUrl = (project: string, id: string, filter: LogFilter): string => {
+  const query = new URLSearchParams(Object.entries(filter).filter(([, value]) => value)).toString();
+  return `/api/v1/projects/${encodeURIComponent(project)}/jobs/${encodeURIComponent(id)}/logs:download${query && `?${query}`}`;
+};
+export type LogFilter = { source?: string; level?: string; search?: string };
 export const eventsUrl = (project: string, id: string): string =>
   `/api/v1/projects/${encodeURIComponent(project)}/jobs/${encodeURIComponent(id)}/events`;
 

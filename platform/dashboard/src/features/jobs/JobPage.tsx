@@ -128,7 +128,7 @@ export function JobPage() {
                 </Tabs.List>
                 <Tabs.Panel value="trials"><Trials job={job} live={live} /></Tabs.Panel>
                 <Tabs.Panel value="curves"><Curves job={job} live={live && stream.state !== "live"} view={view} onView={show} /></Tabs.Panel>
-                <Tabs.Panel value="log"><LogView stream={stream} name={job.id} /></Tabs.Panel>
+                <Tabs.Panel value="log"><LogView job={job} stream={stream} /></Tabs.Panel>
                 <Tabs.Panel value="spec">
                   <div className="pad stack">
                     <h3 className="sub">The same again, from a terminal</h3>

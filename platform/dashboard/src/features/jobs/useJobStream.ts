@@ -2,13 +2,13 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { eventsUrl, fetchLog, isOver, jobKey } from "../../api/queries";
 import type { components } from "../../api/schema";
-import type { Job } from "../../api/types";
+import type { Job, LogEntry } from "../../api/types";
 
 /** What a `log` event holds, and a page of the log too. */
 type LogUpdate = Pick<components["schemas"]["LogView"], "entries" | "cursor">;
 
 export interface Stream {
-  log: string;
+  log: readonly LogEntry[];
   /** `live`: the server pushes. `polling`: it is asked every few seconds. `over`: nothing will follow. */
   state: "connecting" | "live" | "polling" | "over";
   heardAt: number;
@@ -19,7 +19,7 @@ const POLL_MS = 3_000;
 /** Follows a job over server-sent events; where they do not get through (a proxy, an old gateway), by asking. */
 export function useJobStream(project: string, id: string): Stream {
   const client = useQueryClient();
-  const [stream, setStream] = useState<Stream>({ log: "", state: "connecting", heardAt: 0 });
+  const [stream, setStream] = useState<Stream>({ log: [], state: "connecting", heardAt: 0 });
 
   useEffect(() => {
     let timer: number | undefined;
@@ -28,10 +28,9 @@ export function useJobStream(project: string, id: string): Stream {
     const change = (next: Partial<Stream>) => setStream((now) => ({ ...now, ...next, heardAt: Date.now() }));
     const take = (update: LogUpdate) => {
       cursor = update.cursor;
-      const text = update.entries.map((entry) => `${entry.text}\n`).join("");
-      setStream((now) => ({ ...now, heardAt: Date.now(), log: now.log + text }));
+      setStream((now) => ({ ...now, heardAt: Date.now(), log: [...now.log, ...update.entries] }));
     };
-    setStream({ log: "", state: "connecting", heardAt: 0 });
+    setStream({ log: [], state: "connecting", heardAt: 0 });
 
     const poll = async () => {
       if (closed) return;
