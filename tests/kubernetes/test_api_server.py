@@ -115,7 +115,7 @@ def test_an_upgrade_and_a_new_installation_keep_every_password(
     api_server: str, kubernetes_api: client.ApiClient, release: str
 ) -> None:
     first = secrets(kubernetes_api, release)
-    assert first.keys() == {"ratchet-auth", "ratchet-ray-token", "ratchet-postgres"}
+    assert first.keys() == {"ratchet-auth", "ratchet-keys", "ratchet-ray-token", "ratchet-postgres"}
     password = base64.b64decode(first["ratchet-postgres"]["password"])
     assert password in base64.b64decode(first["ratchet-postgres"]["url"])
     at = ("--namespace", release, "--kubeconfig", api_server)
