@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given, settings
+from httpx2 import InvalidURL
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
@@ -87,7 +88,10 @@ def test_an_operation_answers_as_described(api: Any, known: dict[str, str], labe
     @given(case=cases(label, known))
     def every_case(case: Case) -> None:
         sent = case.as_transport_kwargs(base_url="http://ratchet.test")
-        answer = api.http.request(**{**sent, "headers": {**sent["headers"], **api.headers()}})
+        try:
+            answer = api.http.request(**{**sent, "headers": {**sent["headers"], **api.headers()}})
+        except InvalidURL:  # longer than this client sends
+            reject()
         statuses.add(answer.status_code)
         if answer.status_code not in NOT_SUPPORTED:
             case.validate_response(answer, checks=[not_a_server_error, response_schema_conformance])
