@@ -221,13 +221,20 @@ def test_the_request_id_of_the_caller_comes_back_once(endpoint: Endpoint) -> Non
     assert endpoint.predict("user-1", request_id="mine-2").json()["request_id"] == "mine-2"
 
 
+def _told(endpoint: Endpoint) -> dict[str, Any] | None:
+    try:
+        return endpoint.status()
+    except ValueError:
+        return None
+
+
 def test_a_fresh_endpoint_whose_model_fails_says_so(endpoint: Endpoint) -> None:
     broken = Endpoint(endpoint.ray, endpoint.tracking, endpoint.storage, name="broken")
     broken.config = {**endpoint.config, "endpoint": "broken", "generation": 1}
     broken.config["variants"] = [{"name": "only", "model": {"name": "threshold", "version": 3}, "weight": 1.0}]
     endpoint.ray.deploy(endpoint.application(), broken.application())
     endpoint.ray.await_running("demo.broken")
-    status = broken.status()
+    status = await_value(lambda: _told(broken), 60)  # the ingress learns of a new route some time after Serve
     assert (status["generation"], status["variants"][0]["state"]) == (0, "failed")
     response = broken.predict("user-1")
     assert response.status_code == 503
