@@ -60,10 +60,10 @@ from ratchet.tracking import routes as tracking
 from ratchet.webhooks import routes as webhooks
 from ratchet.webhooks.service import ensure_outbox
 
-ROUTERS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[APIRouter, ...] = (  # asked one after the other: jobs, which are asked for most, come first
+    jobs.router,
     identity.router,
     projects.router,
-    jobs.router,
     bundles.router,
     queue.router,
     models.router,
@@ -101,7 +101,6 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.limits = Limits(settings)
     app.state.oidc = Provider(settings)
     app.state.principals = Principals(app.state.sessions, settings)
-    app.state.ending_threads = db.ending_threads()
     app.state.clients = clients or connect(settings)
     app.state.tails = Tails()
     errors.install(app)

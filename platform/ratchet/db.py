@@ -8,15 +8,12 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
-from anyio import to_thread
 from fastapi import Depends, Request
 from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, QueuePool, create_engine, event, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -35,7 +32,6 @@ CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 BUSY_TIMEOUT_S = 5
 WRITING = "ratchet_writing"
 """Marks a connection that has its process's turn to write."""
-ENDING_THREADS = 8
 POSTGRES_LIMITS = (
     "-c lock_timeout=5s",
     # A process that is stopped (SIGSTOP) in a transaction must not keep its rows: the others pass over locked ones.
@@ -205,40 +201,17 @@ def read_only(factory: sessionmaker[Session]) -> Iterator[Session]:
         yield session
 
 
-async def _write_session(request: Request) -> AsyncIterator[Session]:
-    # Async, so that only what waits for the database takes a thread: the session connects when it is first used.
+async def _write_session(request: Request) -> Session:
     session: Session = request.app.state.sessions()
-    try:
-        yield session
-    except BaseException:
-        await _ending(request, session.close)
-        raise
-    await _ending(request, partial(_commit, session))
+    return session
 
 
-def _commit(session: Session) -> None:
-    with session:
-        session.commit()
-
-
-async def _read_session(request: Request) -> AsyncIterator[Session]:
+async def _read_session(request: Request) -> Session:
     session: Session = request.app.state.read_sessions()
-    try:
-        yield session
-    finally:
-        await _ending(request, session.close)
+    return session
 
 
-def ending_threads() -> anyio.CapacityLimiter:
-    """Threads for the ends of transactions alone: all others may be waiting for the lock that such a one holds."""
-    return anyio.CapacityLimiter(ENDING_THREADS)
-
-
-async def _ending(request: Request, end: Callable[[], None]) -> None:
-    with anyio.CancelScope(shield=True):  # a caller who hangs up must not leave a transaction open
-        await to_thread.run_sync(end, limiter=request.app.state.ending_threads)
-
-
-# `scope="function"`: committed before the answer is sent, so that nobody is told of a job that was not written.
-WriteSession = Annotated[Session, Depends(_write_session, scope="function")]
+# They connect when they are first used, in the handler's thread. `ratchet.routing` commits and closes them there before
+# the answer is sent, so that nobody is told of a job that was not written.
+WriteSession = Annotated[Session, Depends(_write_session)]
 ReadSession = Annotated[Session, Depends(_read_session)]

@@ -42,6 +42,10 @@ class Event(Base):
     message: Mapped[str] = mapped_column(default="")
 
 
+_INSERT = insert(Event.metadata.tables[Event.__tablename__])
+"""Past the unit of work, and built once: nobody needs the row, and each change of anything writes one."""
+
+
 class EventTarget(BaseModel):
     kind: str
     id: str
@@ -107,9 +111,8 @@ def emit(
 ) -> int:
     """Write the event in the caller's transaction: it is there exactly when the change is. Gives its id."""
     kind, target_id = target
-    # Past the unit of work: nobody needs the row, and each change of anything writes one.
-    written = session.execute(
-        insert(Event.metadata.tables[Event.__tablename__]),
+    written = session.connection().execute(
+        _INSERT,
         {
             "project": project,
             "actor": actor,
@@ -121,4 +124,4 @@ def emit(
             "message": message,
         },
     )
-    return int(written.inserted_primary_key[0])  # type: ignore[attr-defined]
+    return int(written.inserted_primary_key[0])  # type: ignore[index]

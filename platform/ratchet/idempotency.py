@@ -9,13 +9,13 @@ again, it is said to have been given.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from sqlalchemy import LargeBinary, delete, select
+from sqlalchemy import LargeBinary, bindparam, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
-from starlette.concurrency import run_in_threadpool
 
 from ratchet.db import Base, WriteSession, db_now, now
 from ratchet.errors import Conflict, Invalid
@@ -38,6 +38,14 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=db_now(), index=True)
 
 
+_ROWS = IdempotencyKey.metadata.tables[IdempotencyKey.__tablename__]
+# Past the unit of work, and built once: nearly every change of anything asks the one and writes the other.
+_KNOWN = select(_ROWS.c.body_hash, _ROWS.c.resource, _ROWS.c.status, _ROWS.c.body).where(
+    _ROWS.c.scope == bindparam("scope"), _ROWS.c.key == bindparam("key")
+)
+_KEPT = insert(_ROWS)
+
+
 class AnsweredError(Exception):
     """The request was answered before."""
 
@@ -49,7 +57,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AnsweredError, _answer_again)
 
 
-async def _begin(
+@dataclass(frozen=True)
+class Asked:
+    """A request that came with a key."""
+
+    scope: str
+    key: str
+    body_hash: str
+
+
+async def _session(
     request: Request,
     session: WriteSession,
     idempotency_key: Annotated[
@@ -62,42 +79,21 @@ async def _begin(
     ] = None,
 ) -> Session:
     if idempotency_key is not None:
+        who_and_where = f"{request.state.principal.id}\0{request.method} {request.url.path}"
         body = request.url.query.encode() + b"\0" + await request.body()
-        row = IdempotencyKey(
-            scope=_hash(f"{request.state.principal.id}\0{request.method} {request.url.path}".encode()),
-            key=idempotency_key,
-            body_hash=_hash(body),
-        )
-        await run_in_threadpool(_look, session, row)
-        request.state.idempotency = (session, row)
+        session.info[Asked] = Asked(_hash(who_and_where.encode()), idempotency_key, _hash(body))
     return session
 
 
-IdempotentSession = Annotated[Session, Depends(_begin)]
+IdempotentSession = Annotated[Session, Depends(_session)]
 
 
-def keep(request: Request, response: Response) -> None:
-    """Put the answer into the transaction of its work, which is committed next."""
-    begun: tuple[Session, IdempotencyKey] | None = getattr(request.state, "idempotency", None)
-    if begun is not None:
-        session, row = begun
-        row.status = response.status_code
-        row.resource = response.headers.get("location", "")
-        row.body = None if "no-store" in response.headers.get("cache-control", "") else bytes(response.body)
-        session.add(row)
-
-
-def purge(session: Session) -> int:
-    """Forget the keys that are older than `KEPT_FOR`; how many there were."""
-    old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now(session) - KEPT_FOR)
-    return int(session.execute(old).rowcount)  # type: ignore[attr-defined]
-
-
-def _look(session: Session, asked: IdempotencyKey) -> None:
-    # Columns, not the row: nearly every request finds none.
-    known = IdempotencyKey.scope == asked.scope, IdempotencyKey.key == asked.key
-    columns = IdempotencyKey.body_hash, IdempotencyKey.resource, IdempotencyKey.status, IdempotencyKey.body
-    row = session.execute(select(*columns).where(*known)).one_or_none()
+def begin(session: Session) -> None:
+    """Before the work: raises `AnsweredError` when the request was answered before."""
+    asked: Asked | None = session.info.get(Asked)
+    if asked is None:
+        return
+    row = session.connection().execute(_KNOWN, {"scope": asked.scope, "key": asked.key}).one_or_none()
     if row is None:
         return
     if row.body_hash != asked.body_hash:
@@ -113,6 +109,27 @@ def _look(session: Session, asked: IdempotencyKey) -> None:
             hint=f"What it made is {row.resource or 'in the list'}: delete it, and make another with a new key.",
         )
     raise AnsweredError(row.resource, row.status or 200, row.body)
+
+
+def keep(session: Session, response: Response) -> None:
+    """Put the answer into the transaction of its work, which is committed next."""
+    asked: Asked | None = session.info.get(Asked)
+    if asked is None:
+        return
+    secret = "no-store" in response.headers.get("cache-control", "")
+    answer = {
+        "status": response.status_code,
+        "resource": response.headers.get("location", ""),
+        "body": None if secret else bytes(response.body),
+    }
+    session.flush()
+    session.connection().execute(_KEPT, {**asdict(asked), **answer})
+
+
+def purge(session: Session) -> int:
+    """Forget the keys that are older than `KEPT_FOR`; how many there were."""
+    old = delete(IdempotencyKey).where(IdempotencyKey.created_at < now(session) - KEPT_FOR)
+    return int(session.execute(old).rowcount)  # type: ignore[attr-defined]
 
 
 async def _answer_again(request: Request, error: Exception) -> Response:

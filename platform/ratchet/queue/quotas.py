@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,9 @@ from ratchet.queue import service
 from ratchet.queue.amounts import Amount
 from ratchet.queue.schemas import NewQuota, QuotaUsage, QuotaView
 from ratchet.queue.tables import GpuUsage, Quota
+
+# Built once: every submission asks it.
+_BOUNDS = select(Cluster, Quota).outerjoin(Quota, Quota.project == bindparam("project")).where(Cluster.id == CLUSTER)
 
 
 def get(session: Session, project: str) -> QuotaView:
@@ -60,8 +63,7 @@ def limits(session: Session, project: str) -> Amount:
 
 def bounds(session: Session, project: str) -> tuple[Cluster | None, Amount]:
     """The cluster, and the project's limits: all that a submission is held against, at one look."""
-    query = select(Cluster, Quota).outerjoin(Quota, Quota.project == project).where(Cluster.id == CLUSTER)
-    found = session.execute(query).one_or_none()
+    found = session.execute(_BOUNDS, {"project": project}).one_or_none()
     return (None, limits(session, project)) if found is None else (found[0], service.limits(found[1]))
 
 

@@ -27,7 +27,8 @@ def wake(session: Session) -> None:
     Nothing is written when it is to be looked at anyway: so submissions don't stand in line for this row. While a
     decision is being made the first wake-up writes, since that decision may have been too early to see the change.
     """
-    session.execute(_waking())
+    session.flush()
+    session.connection().execute(_waking())
 
 
 @cache
