@@ -40,8 +40,8 @@ status: ## what of the local stack runs
 test: setup lint ## every check that CI makes
 	scripts/test
 
-test-fast: setup ## the tests that start neither Ray nor MLflow nor a browser (under two minutes)
-	$(BIN)/pytest -m "not real" -n 2 --dist loadfile -q
+test-fast: setup ## most tests, on SQLite, without Ray, MLflow or a browser (under two minutes)
+	$(BIN)/pytest -m "not real and not slow" -n 2 --dist loadfile -q
 
 lint: setup ## style, types and import rules of Python, types of the dashboard
 	$(BIN)/ruff format --check --quiet .

@@ -4,7 +4,7 @@
 
     get        one job by its id, chosen at random
     list       the newest fifty jobs, and pages further on
-    filter     by state, by time and by name; newest first and in another order; and the events of one job
+    filter     what an index finds, what is looked for, what there is none of; in other orders; and of the events
     baseline   the same get against a database with 100 jobs, in the same minute
 
 Two callers on kept connections, on the same machine as the server.
@@ -107,10 +107,21 @@ def asks(ours: Platform, ids: list[str]) -> dict[str, Callable[[int, int], Ask]]
     middle = (BEGAN + timedelta(minutes=len(ids) // 2)).isoformat().replace("+00:00", "Z")
     filters = [
         {"filter": 'status = "failed"'},
+        {"filter": 'status = "failed"', "order_by": "ended_at desc"},
+        {"filter": 'status in ("failed", "cancelled") and created_by = "ada"'},
         {"filter": f'created_at > "{middle}" and kind = "sweep"'},
         {"filter": 'status = "succeeded" and created_by = "ada"', "order_by": "created_at asc"},
         {"filter": 'name ~ "fraud-99"'},
-        {"order_by": "updated_at desc"},
+        {"filter": 'name = "fraud-nothing"'},
+        {"filter": "metrics.val/loss < 0.001"},
+        {"filter": "params.epochs > 2"},
+        {"order_by": "name asc"},
+    ]
+    of_events = [
+        lambda: f'target.id = "{draw.choice(ids)}"',
+        lambda: 'action = "job.running"',
+        lambda: 'actor = "ada"',
+        lambda: f'at < "{(datetime.now(UTC) - timedelta(days=1)).isoformat().replace("+00:00", "Z")}"',
     ]
     return {
         "get": lambda *_: get(f"{jobs}/{draw.choice(ids)}"),
@@ -121,9 +132,12 @@ def asks(ours: Platform, ids: list[str]) -> dict[str, Callable[[int, int], Ask]]
             )
             for each in filters
         },
-        "events of a job": lambda *_: get(
-            "/api/v1/projects/default/events?" + urlencode({"filter": f'target = "{draw.choice(ids)}"'})
-        ),
+        **{
+            f"events {each()[:40]}": (
+                lambda *_, each=each: get("/api/v1/projects/default/events?" + urlencode({"filter": each()}))
+            )
+            for each in of_events
+        },
     }
 
 

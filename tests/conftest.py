@@ -70,7 +70,7 @@ def postgres_template(postgres_server: str) -> str:
     return "template_ratchet"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a new database with the newest schema: each test that asks for it runs on both kinds."""
     if request.param == "sqlite":

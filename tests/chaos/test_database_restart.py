@@ -20,6 +20,7 @@ from ratchet.reconciler.__main__ import reconcilers
 from ratchet.reconciler.loop import Loop
 from ratchet.settings import Settings
 
+pytestmark = pytest.mark.slow
 TOKEN = "rt_" + "a" * 43
 JOBS = "/api/v1/projects/default/jobs"
 BACK_WITHIN_S = 5.0

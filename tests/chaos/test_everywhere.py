@@ -14,6 +14,7 @@ from tests.chaos.simulation import Failpoints, Machine, World
 from ratchet.clients.fakes import FakeRayJobs
 from ratchet.jobs.status import JobStatus
 
+pytestmark = pytest.mark.slow
 ROUNDS = 30
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.checker import check_end, check_now
 from tests.chaos.simulation import Failpoints, Machine, World
 
+pytestmark = pytest.mark.slow
 SEEDS = 320
 AT_ONCE = 20
 """Seeds in one test: a failure names its seed."""

@@ -25,6 +25,7 @@ from ratchet.jobs.tables import Attempt, Job
 from ratchet.projects.service import ensure_default
 from ratchet_pipelines.spec import Train
 
+pytestmark = pytest.mark.slow
 PROCESS = Path(__file__).with_name("process.py")
 TAKEOVER_S = 15.0
 STOPPED_S = 40.0

@@ -20,6 +20,7 @@ from tests.integration.private_ray import free_ports
 
 from ratchet.sdk import AsyncClient, Client, Conflict, Invalid, JobFailed, NotFound, ServerUnavailable, Unauthorized
 
+pytestmark = pytest.mark.slow
 TRAIN = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "params": {"epochs": 3}, "model": "cancer"}
 TOKEN = "rt_" + "t" * 43
 

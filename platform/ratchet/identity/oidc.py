@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -73,11 +74,14 @@ class Provider:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = httpx2.Client(timeout=TIMEOUT_S, follow_redirects=False)
         self._lock = threading.Lock()
         self._found: dict[str, Any] = {}
         self._keys: KeySet | None = None
         self._until = 0.0
+
+    @cached_property
+    def _client(self) -> httpx2.Client:
+        return httpx2.Client(timeout=TIMEOUT_S, follow_redirects=False)  # reads certificates, which most never need
 
     @property
     def redirect_uri(self) -> str:

@@ -30,6 +30,7 @@ from ratchet.clients.fakes import fake_clients
 from ratchet.errors import PROBLEM, Problem
 from ratchet.settings import Settings
 
+pytestmark = pytest.mark.slow
 BASE = "/api/v1/projects/default"
 GATE = {"metric": "accuracy", "data": {"uri": "sklearn://breast_cancer"}}
 NOT_SUPPORTED = {501, 503}

@@ -38,7 +38,7 @@ db.upgrade(sys.argv[1])
 """
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database with the schema of the first version."""
     url = empty_database(request, tmp_path)

@@ -19,6 +19,7 @@ from ratchet.local.control import Launch
 from ratchet.local.layout import Layout
 from ratchet.local.statefile import State
 
+pytestmark = pytest.mark.slow
 LAUNCH = Launch((sys.executable, str(Path(__file__).with_name("dummy_stack.py"))))
 WAIT_S = 30.0
 
