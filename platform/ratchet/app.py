@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.limits = Limits(settings)
     app.state.oidc = Provider(settings)
     app.state.principals = Principals(app.state.sessions, settings)
+    app.state.one_at_a_time = CapacityLimiter(1)
     app.state.clients = clients or connect(settings)
     app.state.tails = Tails()
     errors.install(app)

@@ -6,23 +6,28 @@ from a page of our own origin. See `ratchet.identity` for accounts, roles and to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from ratchet.errors import Forbidden, NotFound, RatchetError, Unauthorized
 from ratchet.identity.limits import Limits
-from ratchet.identity.principals import Principal, Principals
+from ratchet.identity.principals import REMEMBER_S, Principal, Principals
 from ratchet.identity.roles import Role
 from ratchet.identity.tokens import SESSION_FOR, SESSION_PREFIX
 
 COOKIE = "ratchet_session"
 LOGIN_COOKIE = "ratchet_login"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+T = TypeVar("T")
 
 
 async def authenticate(request: Request) -> Principal:
@@ -32,7 +37,35 @@ async def authenticate(request: Request) -> Principal:
     if principal is None:
         principal = await run_in_threadpool(look_up, request, secret)
     _count(request, principal)
+    request.state.refusal = lambda now: None if now.reaches(principal) else Forbidden("This is no longer for you.")
     return principal
+
+
+async def while_allowed(request: Request, items: AsyncIterator[T | None]) -> AsyncIterator[T]:
+    """An answer that lasts: what is given of it, each only while a new request would be let in.
+
+    None is a moment without an item: a stream that may be silent gives one every `REMEMBER_S`, so that it ends, too.
+    While the database does not answer, nothing is given. Raises what a new request would be refused with.
+    """
+    async for item in items:
+        await _ask_again(request)
+        if item is not None:
+            yield item
+
+
+async def _ask_again(request: Request) -> None:
+    secret, principals = _secret(request), _principals(request)
+    principal = principals.known(secret)
+    while principal is None:
+        # Past the limits on wrong secrets: a hundred streams of a token that was revoked lock out no address.
+        try:
+            principal = await to_thread.run_sync(
+                principals.find, secret, request.path_params.get("project"), limiter=request.app.state.one_at_a_time
+            )
+        except (DBAPIError, TimeoutError):
+            await asyncio.sleep(REMEMBER_S)
+    if (refusal := request.state.refusal(principal)) is not None:
+        raise refusal
 
 
 def look_up(request: Request, secret: str) -> Principal:
@@ -61,6 +94,7 @@ def _require(role: Role, *, platform: bool = False) -> Callable[[Request], Await
         if refusal is not None:
             raise refusal
         request.state.principal = principal
+        request.state.refusal = partial(_refusal, request, role=role, platform=platform)
         return principal
 
     return allowed

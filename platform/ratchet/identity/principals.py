@@ -58,6 +58,12 @@ class Principal:
         mine = self.role_in(project)
         return mine is not None and mine.includes(role)
 
+    def reaches(self, other: Principal) -> bool:
+        """Whether it may do all that the other may."""
+        return self.platform_admin >= other.platform_admin and all(
+            self.may(role, project) for project, role in other.roles.items()
+        )
+
     @property
     def is_platform_admin(self) -> bool:
         """Whether it may do what concerns the whole installation, with this token."""
@@ -85,6 +91,10 @@ class Principals:
         """From memory, without a query; None when it must be looked up."""
         known = self._remembered.get(token_hash(secret))
         return known.principal if known is not None and known.until > time.monotonic() else None
+
+    def find(self, secret: str, project: str | None) -> Principal:
+        """From memory, or else as `look_up` does."""
+        return self.known(secret) or self.look_up(secret, project)
 
     def look_up(self, secret: str, project: str | None) -> Principal:
         """In one query; `Unauthorized` when the secret is nobody's. `project` is asked for along with it: `exists`."""

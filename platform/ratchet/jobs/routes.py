@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, Header, Query, Request, Response
+from fastapi.concurrency import iterate_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from ratchet.auth import Reader, Writer
+from ratchet.auth import Reader, Writer, while_allowed
 from ratchet.clients.ports import Clients
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, now, read_only
-from ratchet.errors import FieldError, Invalid
+from ratchet.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from ratchet.idempotency import IdempotentSession
 from ratchet.jobs import copies, live, service, stream
 from ratchet.jobs.live import Subject
@@ -191,9 +193,8 @@ def get_job_logs(
 def download_job_logs(subject: JobSubject, request: Request, wanted: LogQuery) -> StreamingResponse:
     """The whole log as a text file: time, level, attempt, source and text of each entry."""
     headers = {"Content-Disposition": f'attachment; filename="{subject.id}.log"'}
-    return StreamingResponse(
-        live.log_file(_clients(request), subject, wanted), media_type="text/plain; charset=utf-8", headers=headers
-    )
+    text = iterate_in_threadpool(live.log_file(_clients(request), subject, wanted))
+    return StreamingResponse(while_allowed(request, text), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 @router.get(f"{JOBS}/{{job_id}}/events", response_class=EventSourceResponse)
@@ -204,15 +205,17 @@ async def stream_job_events(
     wanted: LogQuery,
     last_event_id: Annotated[str | None, Header(max_length=MAX_CURSOR)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """`job`, `metrics` and `log` events, until the job has ended."""
+    """`job`, `metrics` and `log` events, until the job has ended, or who asks may no longer read it."""
     state = request.app.state
 
     def make() -> stream.Tail:
         return stream.Tail(state.sessions, state.clients, _settings(request).public, project, subject.id)
 
     async with state.tails.of(subject.id, make) as tail:
-        async for event in stream.follow(tail, stream.cursor_of(last_event_id), wanted):
-            yield event
+        events = stream.follow(tail, stream.cursor_of(last_event_id), wanted)
+        with suppress(Unauthorized, Forbidden, NotFound):  # a reader who comes back is told which
+            async for event in while_allowed(request, events):
+                yield event
 
 
 def _made(row: Job, request: Request, response: Response) -> JobView:

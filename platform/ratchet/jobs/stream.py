@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from ratchet.clients.ports import Clients, EngineError, Storage
 from ratchet.db import now, read_only
 from ratchet.errors import NotFound, Unavailable
+from ratchet.identity.principals import REMEMBER_S
 from ratchet.jobs import live, logfiles, service
 from ratchet.jobs.live import Subject
 from ratchet.jobs.logfiles import Chunk, Cursor, Index, LogPart, Parsed, Position
@@ -217,15 +218,20 @@ async def _watch(tail: Tail) -> None:
         await asyncio.sleep(tail.clients.storage.look_every_s)
 
 
-async def follow(tail: Tail, cursor: Cursor, wanted: LogFilter) -> AsyncIterator[ServerSentEvent]:
-    """Events, until the job has ended. Async, for a sleeping stream must hold no thread."""
+async def follow(tail: Tail, cursor: Cursor, wanted: LogFilter) -> AsyncIterator[ServerSentEvent | None]:
+    """Events, until the job has ended, and None when nothing happens for a while: see `auth.while_allowed`.
+
+    Async, for a sleeping stream must hold no thread.
+    """
     follower = Follower(tail, cursor, wanted)
     while not (follower.ended or tail.gone):
         changed = tail.changed
         for event in await run_in_threadpool(follower.take) if follower.may_block else follower.take():
             yield event
         if not follower.ended:
-            await changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), REMEMBER_S)
+            yield None
 
 
 def cursor_of(last_event_id: str | None) -> Cursor:

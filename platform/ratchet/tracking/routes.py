@@ -17,7 +17,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.responses import Response
 
-from ratchet.auth import Principal, authenticate
+from ratchet.auth import Principal, authenticate, while_allowed
 from ratchet.errors import TooLarge, Unavailable
 from ratchet.identity.roles import Role
 from ratchet.tracking import access, graphql, rules
@@ -150,7 +150,7 @@ async def _forward(
             return Response(access.filtered(principal, rule, body), 200, headers=kept)
     except httpx2.TransportError as error:
         raise Unavailable("MLflow does not answer.", hint="`ratchet status` shows whether it runs.") from error
-    return StreamingResponse(_body(answer), answer.status_code, headers=kept)
+    return StreamingResponse(while_allowed(request, _body(answer)), answer.status_code, headers=kept)
 
 
 async def _body(answer: httpx2.Response) -> AsyncIterator[bytes]:

@@ -554,7 +554,7 @@ export interface paths {
         };
         /**
          * Stream Job Events
-         * @description `job`, `metrics` and `log` events, until the job has ended.
+         * @description `job`, `metrics` and `log` events, until the job has ended, or who asks may no longer read it.
          */
         get: operations["stream_job_events"];
         put?: never;

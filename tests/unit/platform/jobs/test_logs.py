@@ -300,7 +300,7 @@ def test_a_hundred_who_follow_a_job_look_at_it_through_one(api, over, job):
         seen = []
         async with tails.of(job, make) as tail:
             async for event in follow(tail, Cursor(), LogFilter()):
-                if event.event == "log":
+                if event is not None and event.event == "log":
                     seen += [entry["text"] for entry in json.loads(event.raw_data)["entries"]]
                     if seen[-1] == "last":
                         return " ".join(seen)

@@ -90,6 +90,14 @@ def test_follow_does_not_hide_a_refusal(client: Any, server: Any) -> None:
         list(client.jobs.follow("job-1"))
 
 
+def test_follow_ends_when_the_stream_does_because_the_token_was_revoked(client: Any, server: Any) -> None:
+    server.will_stream(event("job", job("running"), "1"))
+    server.will(401, {"detail": "The token was revoked."})
+    with pytest.raises(errors.Unauthorized, match="revoked"):
+        list(client.jobs.follow("job-1"))
+    assert len(server.requests) == 2
+
+
 def log_page(*texts: str, cursor: str, complete: bool = False) -> dict[str, Any]:
     return {"entries": [{"text": text} for text in texts], "cursor": cursor, "complete": complete}
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from ratchet.identity.principals import changed
+from ratchet.identity.tables import Account, Membership
+from ratchet.tracking import routes
 
 API = "/mlflow/api/2.0/mlflow"
 FILES = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
@@ -179,6 +187,30 @@ def test_a_file_that_is_a_page_runs_nothing_here(api: Any, mlflow: Any) -> None:
     for who in ("viewer", "admin"):
         answer = api.http.get(f"{FILES}/1/mine/artifacts/page.html", headers=api.headers(who))
         assert answer.headers["Content-Security-Policy"] == "sandbox"
+
+
+@pytest.mark.parametrize(("change", "breaks"), [({"role": "editor"}, False), ({"project": "other"}, True)])
+def test_a_download_breaks_off_when_who_asked_may_do_less(
+    api: Any, mlflow: Any, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], breaks: bool
+) -> None:
+    """A clean end would pass for the whole. A wider role changes nothing."""
+
+    async def parts(_: Any) -> AsyncIterator[bytes]:
+        yield b"one "
+        with api.sessions() as session:
+            mine = select(Account.id).where(Account.name == "viewer").scalar_subquery()
+            session.execute(update(Membership).where(Membership.account_id == mine).values(**change))
+            changed(session)
+            session.commit()
+        yield b"two"
+
+    monkeypatch.setattr(routes, "_body", parts)
+    address, headers = f"{FILES}/1/mine/artifacts/model.bin", api.headers("viewer")
+    if breaks:
+        with pytest.raises(RuntimeError):
+            api.http.get(address, headers=headers)
+    else:
+        assert api.http.get(address, headers=headers).text == "one two"
 
 
 def test_every_rule_is_about_a_call_that_mlflow_has() -> None:

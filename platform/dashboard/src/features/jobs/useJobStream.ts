@@ -1,5 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
+import { ApiError } from "../../api/problem";
 import { eventsUrl, fetchLog, isOver, jobKey } from "../../api/queries";
 import type { components } from "../../api/schema";
 import type { Job, LogEntry } from "../../api/types";
@@ -39,7 +40,12 @@ export function useJobStream(project: string, id: string): Stream {
         if (closed) return;
         take(chunk);
         if (chunk.complete) return change({ state: "over" });
-      } catch {
+      } catch (error) {
+        if (error instanceof ApiError && error.status < 500 && error.status !== 429) {
+          // Who may no longer read it asks no more; the page says why, or leads to the sign-in.
+          void client.invalidateQueries({ queryKey: jobKey(project, id) });
+          return change({ state: "over" });
+        }
         // The page says that the job can't be read; here it is asked again.
       }
       timer = window.setTimeout(() => void poll(), POLL_MS);
