@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from ratchet.errors import PreconditionFailed
@@ -27,8 +28,9 @@ def tag_of_view(view: BaseModel) -> str:
 
 
 def tagged(request: Request, response: Response) -> Response:
-    """The answer to a GET with its tag; 304 when the caller has it already."""
-    if response.status_code != 200 or response.media_type != "application/json":
+    """The answer to a GET with its tag; 304 when the caller has it already. A tag that the handler gave is of what a
+    change replaces: beside it there is more, which changes by itself and is sent each time."""
+    if response.status_code != 200 or response.media_type != "application/json" or "ETag" in response.headers:
         return response
     tag = tag_of(bytes(response.body))
     response.headers["ETag"] = tag
@@ -49,15 +51,20 @@ class IfMatch:
     ) -> None:
         self.tags = None if if_match is None else _tags(if_match)
 
-    def check(self, session: Session, row: Any, view: Callable[[], BaseModel]) -> None:
-        """Hold the row, so that nobody changes it before we do, and compare what a GET would show of it.
+    def check(self, session: Session, row: Any | None, view: Callable[[], BaseModel | None]) -> None:
+        """Hold the row, if there is one, so that nobody changes it before we do, and compare what a GET would show.
 
-        Raises `PreconditionFailed` when the caller has seen something else.
+        Raises `PreconditionFailed` when the caller has seen something else, or there is nothing to be seen.
         """
-        if self.tags is None or "*" in self.tags:
+        if self.tags is None:
             return
-        session.refresh(row, with_for_update=True)
-        if tag_of_view(view()) not in self.tags:
+        try:
+            if row is not None:
+                session.refresh(row, with_for_update=True)
+            seen = view()
+        except InvalidRequestError:  # somebody has deleted it since we read it
+            seen = None
+        if seen is None or not self.tags & {"*", tag_of_view(seen)}:
             raise PreconditionFailed(
                 "It was changed since it was read.", hint="Read it again, and send the change with its new ETag."
             )

@@ -184,15 +184,31 @@ def add_member(project: str, body: NewMember, principal: Admin, session: Idempot
     return MemberView.of(*service.add_member(session, project, body, actor=principal.actor))
 
 
+@router.get(f"{MEMBERS}/{{account_id}}")
+def get_member(project: str, account_id: str, principal: Reader, session: ReadSession) -> MemberView:
+    return MemberView.of(*service.get_member(session, project, account_id))
+
+
 @router.patch(f"{MEMBERS}/{{account_id}}")
 def change_member(
-    project: str, account_id: str, body: MemberChanges, principal: Admin, session: WriteSession
+    project: str,
+    account_id: str,
+    body: MemberChanges,
+    principal: Admin,
+    session: WriteSession,
+    if_match: IfMatchHeader,
 ) -> MemberView:
+    row, account = service.get_member(session, project, account_id)
+    if_match.check(session, row, lambda: MemberView.of(row, account))
     return MemberView.of(*service.change_member(session, project, account_id, body.role, actor=principal.actor))
 
 
 @router.delete(f"{MEMBERS}/{{account_id}}", status_code=204)
-def remove_member(project: str, account_id: str, principal: Admin, session: WriteSession) -> None:
+def remove_member(
+    project: str, account_id: str, principal: Admin, session: WriteSession, if_match: IfMatchHeader
+) -> None:
+    row, account = service.get_member(session, project, account_id)
+    if_match.check(session, row, lambda: MemberView.of(row, account))
     service.remove_member(session, project, account_id, actor=principal.actor)
 
 
@@ -213,9 +229,18 @@ def create_service_account(
     return MemberView.of(*service.create_service_account(session, project, body, actor=principal.actor))
 
 
+@router.get(f"{SERVICE_ACCOUNTS}/{{account_id}}")
+def get_service_account(project: str, account_id: str, principal: Reader, session: ReadSession) -> MemberView:
+    return MemberView.of(*service.get_service_account(session, project, account_id))
+
+
 @router.delete(f"{SERVICE_ACCOUNTS}/{{account_id}}", status_code=204)
-def delete_service_account(project: str, account_id: str, principal: Admin, session: WriteSession) -> None:
+def delete_service_account(
+    project: str, account_id: str, principal: Admin, session: WriteSession, if_match: IfMatchHeader
+) -> None:
     """With its tokens."""
+    row, account = service.get_service_account(session, project, account_id)
+    if_match.check(session, row, lambda: MemberView.of(row, account))
     service.delete_service_account(session, project, account_id, actor=principal.actor)
 
 

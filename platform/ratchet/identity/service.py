@@ -217,12 +217,17 @@ def list_service_accounts(session: Session, project: str) -> list[tuple[Membersh
     return [(row, account) for row, account in list_members(session, project) if account.kind == SERVICE]
 
 
-def delete_service_account(session: Session, project: str, account_id: str, *, actor: str) -> None:
-    """With its tokens. What it did stays in the audit log."""
+def get_service_account(session: Session, project: str, account_id: str) -> tuple[Membership, Account]:
     account = session.get(Account, account_id)
     if account is None or account.kind != SERVICE or account.project != project:
         raise NotFound(f"There is no service account {account_id[:80]!r} in the project {project!r}.")
-    leave(session, session.get_one(Membership, (project, account_id)), account, actor=actor)
+    return session.get_one(Membership, (project, account_id)), account
+
+
+def delete_service_account(session: Session, project: str, account_id: str, *, actor: str) -> None:
+    """With its tokens. What it did stays in the audit log."""
+    row, account = get_service_account(session, project, account_id)
+    leave(session, row, account, actor=actor)
     session.delete(account)
     session.flush()
 

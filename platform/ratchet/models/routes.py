@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Response
@@ -11,6 +12,7 @@ from pydantic import StringConstraints
 
 from ratchet.auth import Reader, Writer
 from ratchet.clients.ports import EngineRefused, EngineUnavailable, Mlflow, RegisteredModel, RegisteredVersion, Run
+from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
 from ratchet.errors import NotFound, Unavailable
 from ratchet.idempotency import IdempotentSession
@@ -123,6 +125,15 @@ def get_promotion(
     return PromotionView.of(service.get_promotion(session, project, model, promotion))
 
 
+@router.get("/{model}/aliases/{alias}")
+def get_alias(project: str, model: ModelName, alias: Alias, principal: Reader, session: ReadSession) -> PromotionView:
+    """What was asked of the alias last, and what came of it. Where it points is MLflow's to say: see the model."""
+    row = service.last_asked(session, project, model, alias)
+    if row is None:
+        raise NotFound(f"Nobody has moved an alias {alias!r} of the model {model!r} here.")
+    return PromotionView.of(row)
+
+
 @router.put("/{model}/aliases/{alias}", status_code=202)
 def set_alias(
     project: str,
@@ -131,9 +142,12 @@ def set_alias(
     body: NewAlias,
     principal: Writer,
     session: WriteSession,
+    if_match: IfMatchHeader,
     response: Response,
 ) -> PromotionView:
     """Point an alias to a version; all but `champion`, which moves by a promotion alone."""
+    last = partial(service.last_asked, session, project, model, alias)
+    if_match.check(session, last(), lambda: PromotionView.of(row) if (row := last()) else None)
     row = service.set_alias(session, project, model, alias, body.version, principal.actor)
     response.headers["Location"] = f"/api/v1/projects/{project}/models/{model}/promotions/{row.id}"
     return PromotionView.of(row)

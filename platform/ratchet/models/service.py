@@ -112,6 +112,14 @@ def promotions(project: str, model: str, status: str | None = None) -> Select[Pr
     return query if status is None else query.where(Promotion.status == status)
 
 
+def last_asked(session: Session, project: str, model: str, alias: str) -> Promotion | None:
+    """The newest promotion that moves the alias, or is to."""
+    query = select(Promotion).where(
+        Promotion.project == project, Promotion.model == model, Promotion.alias == alias, Promotion.move
+    )
+    return session.scalar(query.order_by(Promotion.id.desc()).limit(1))
+
+
 def alias_moves(project: str, model: str, alias: str | None = None) -> Select[AliasMove]:
     query = select(AliasMove).where(AliasMove.project == project, AliasMove.model == model)
     return query if alias is None else query.where(AliasMove.alias == alias)

@@ -55,6 +55,10 @@ class QuotaView(NewQuota):
     updated_at: datetime | None
     """Null where no quota was ever set."""
 
+    @property
+    def limits(self) -> NewQuota:
+        return NewQuota(**self.model_dump(include=set(NewQuota.model_fields)))
+
 
 class RoomView(BaseModel):
     """Of the cluster."""

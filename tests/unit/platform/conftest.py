@@ -40,6 +40,8 @@ def known(api: Any) -> dict[str, str]:
     made("/monitors", name="drift", endpoint="cancer", pipeline="retrain")
     made("/abtests", name="first", endpoint="cancer", control="a", treatment="b")
     check = made("/monitors/drift:check")["id"]
+    moved = api.http.put(f"{BASE}/models/cancer/aliases/challenger", json={"version": 1}, headers=api.headers())
+    assert moved.is_success, moved.text
     made("/webhooks", name="chat", url="https://hooks.example.com/x")
     with api.sessions() as session, fsspec.open(session.get_one(Check, check).report, "wb", auto_mkdir=True) as file:
         file.write(b"<html></html>")

@@ -45,9 +45,11 @@ TABLE: dict[Least, str] = {
     Least.VIEWER: """
         GET {project}
         GET {project}/members
+        GET {project}/members/{account_id}
         GET {project}/queue
         GET {project}/quota
         GET {project}/service-accounts
+        GET {project}/service-accounts/{account_id}
         GET {project}/jobs
         POST {project}/jobs:plan
         GET {project}/jobs/{job_id}
@@ -63,6 +65,7 @@ TABLE: dict[Least, str] = {
         GET {project}/models/{model}
         GET {project}/models/{model}/promotions
         GET {project}/models/{model}/promotions/{promotion}
+        GET {project}/models/{model}/aliases/{alias}
         GET {project}/models/{model}/alias-moves
         GET {project}/endpoints
         GET {project}/endpoints/{endpoint}

@@ -776,7 +776,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Get Member */
+        get: operations["get_member"];
         put?: never;
         post?: never;
         /** Remove Member */
@@ -854,7 +855,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get Alias
+         * @description What was asked of the alias last, and what came of it. Where it points is MLflow's to say: see the model.
+         */
+        get: operations["get_alias"];
         /**
          * Set Alias
          * @description Point an alias to a version; all but `champion`, which moves by a promotion alone.
@@ -1169,7 +1174,7 @@ export interface paths {
         };
         /**
          * Get Quota
-         * @description The project's limits, and what it holds of them.
+         * @description The project's limits, and what it holds of them. The ETag is of the limits alone.
          */
         get: operations["get_quota"];
         /**
@@ -1212,7 +1217,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Get Service Account */
+        get: operations["get_service_account"];
         put?: never;
         post?: never;
         /**
@@ -6894,10 +6900,61 @@ export interface operations {
             };
         };
     };
-    remove_member: {
+    get_member: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                project: string;
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberView"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_member: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 account_id: string;
@@ -6936,7 +6993,10 @@ export interface operations {
     change_member: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 account_id: string;
@@ -7140,10 +7200,62 @@ export interface operations {
             };
         };
     };
-    set_alias: {
+    get_alias: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                project: string;
+                model: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionView"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alias: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 model: string;
@@ -8288,7 +8400,10 @@ export interface operations {
     put_quota: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
             };
@@ -8432,10 +8547,61 @@ export interface operations {
             };
         };
     };
-    delete_service_account: {
+    get_service_account: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                project: string;
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberView"];
+                };
+            };
+            /** @description The caller has it already (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong with the request, as problem details (RFC 9457). */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What is wrong here, as problem details (RFC 9457). */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_service_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: 412 when it is another now. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
                 account_id: string;
