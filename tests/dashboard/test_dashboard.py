@@ -127,6 +127,21 @@ def test_where_there_is_a_provider_a_button_leads_to_it_and_back(page: Page, moc
     assert page.url == f"{mock}/models/cancer"
 
 
+def test_a_login_that_failed_says_why_in_the_pages_own_words(page: Page, mock: str) -> None:
+    page.goto(f"{mock}/sign-in?error=login_refused&next=%2Fmodels%2Fcancer")
+    expect(page.get_by_role("alert")).to_contain_text("The provider did not sign you in")
+    page.get_by_label("Access token").fill("right")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="cancer")).to_be_visible()
+
+
+def test_no_other_text_of_the_address_is_shown(page: Page, mock: str) -> None:
+    page.goto(f"{mock}/sign-in?error=Call+0900-EVIL")
+    expect(page.get_by_label("Access token")).to_be_visible()
+    expect(page.get_by_text("EVIL")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_waiting_job_says_why(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
     signed_in.goto(f"{mock}/jobs/{ids['queued']}")
     expect(signed_in.get_by_text("Waits at place 3")).to_be_visible()

@@ -33,7 +33,9 @@ MARK = "RATCHET_TEST_COMPOSE"
 
 
 def environment(name: str) -> dict[str, str]:
-    return dict(SERVICES[name].get("environment", {}))
+    """Without what has no value there: it is taken from where Compose runs."""
+    given = SERVICES[name].get("environment", {})
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def test_ours_are_all_there() -> None:
@@ -49,11 +51,13 @@ def test_every_port_is_on_the_loopback_address_alone() -> None:
 def test_no_secret_has_a_default() -> None:
     """Compose refuses to start while one is missing, and names it."""
     text = (ROOT / "docker-compose.yml").read_text()
-    needed = set(re.findall(r"\$\{(\w+):\?", text)) | {part["environment"] for part in COMPOSE["secrets"].values()}
+    needed = set(re.findall(r"\$\{(\w+):\?", text)) | {
+        part["environment"] for part in COMPOSE["secrets"].values() if "environment" in part
+    }
     optional = set(re.findall(r"\$\{(\w+):-", text))
     ours = {f"RATCHET_{name}" for name in ("ADMIN_TOKEN", "RAY_TOKEN", "MLFLOW_TOKEN", "SERVING_TOKEN", "SECRET_KEY")}
     assert needed == {"POSTGRES_PASSWORD", "GRAFANA_PASSWORD", *ours}
-    assert optional == {"RATCHET_IMAGE", "RATCHET_WORKER_CPUS"}
+    assert optional == {"RATCHET_IMAGE", "RATCHET_WORKER_CPUS", "RATCHET_OIDC_CLIENT_SECRET_FILE"}
     example = dict(
         line.split("=", 1) for line in (ROOT / "docker/env.example").read_text().splitlines() if re.match(r"\w+=", line)
     )
@@ -76,7 +80,21 @@ def test_every_setting_is_one_that_the_platform_knows() -> None:
 
     known = {f"RATCHET_{name.upper()}" for name in Settings.model_fields}
     for name in ("api", "reconciler", "migration"):
-        assert {key for key in environment(name) if key.startswith("RATCHET_")} <= known
+        assert {key for key in SERVICES[name]["environment"] if key.startswith("RATCHET_")} <= known
+
+
+def test_people_sign_in_at_the_provider_that_the_environment_names() -> None:
+    from ratchet.settings import Settings
+
+    every = {f"RATCHET_{name.upper()}" for name in Settings.model_fields if name.startswith("oidc_")}
+    example = (ROOT / "docker/env.example").read_text()
+    assert {name for name in SERVICES["api"]["environment"] if name.startswith("RATCHET_OIDC")} == every
+    assert set(re.findall(r"^# (RATCHET_OIDC_\w+)=", example, re.MULTILINE)) == every
+    secret = "oidc-client-secret"
+    assert environment("api")["RATCHET_OIDC_CLIENT_SECRET_FILE"] == f"/run/secrets/{secret}"
+    assert secret in SERVICES["api"]["secrets"]
+    unset = re.sub(r"\$\{\w+:-(.*)\}", r"\1", COMPOSE["secrets"][secret]["file"])
+    assert Settings(oidc_client_secret_file=unset).read_oidc_secret() == ""
 
 
 @pytest.mark.parametrize("name", ["api", "reconciler"])

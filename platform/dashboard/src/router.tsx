@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, retainSearchParams } from "@tanstack/react-router";
 import { OverviewPage } from "./features/overview/OverviewPage";
+import { isLoginFailure, type LoginFailure } from "./features/session/login-failures";
 import { SignInPage } from "./features/session/SignInPage";
 import { NotFound } from "./layout/NotFound";
 import { Shell } from "./layout/Shell";
@@ -23,7 +24,10 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   component: SignInPage,
-  validateSearch: (s: Search): { next?: string } => (text(s.next) ? { next: text(s.next) } : {}),
+  validateSearch: (s: Search): { next?: string; error?: LoginFailure | undefined } => ({
+    ...(text(s.next) ? { next: text(s.next) } : {}),
+    error: isLoginFailure(s.error) ? s.error : undefined, // left out, what is in the address would stand
+  }),
 });
 
 const shell = createRoute({ getParentRoute: () => root, id: "shell", component: Shell });

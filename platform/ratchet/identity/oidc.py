@@ -50,7 +50,8 @@ class Pending:
     def read(cls, cookie: str) -> Pending | None:
         try:
             found = json.loads(base64.urlsafe_b64decode(cookie))
-            return cls(**{name: str(found[name]) for name in ("state", "nonce", "verifier", "next")})
+            state, nonce, verifier = (str(found[name]) for name in ("state", "nonce", "verifier"))
+            return cls(state, nonce, verifier, local_page(str(found["next"])))
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -12,7 +13,7 @@ from ratchet import auth
 from ratchet.auth import Admin, PlatformAdmin, Reader, Writer
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
-from ratchet.errors import NotFound, Unauthorized
+from ratchet.errors import NotFound, RatchetError, Unauthorized
 from ratchet.idempotency import IdempotentSession
 from ratchet.identity import login, service, tokens
 from ratchet.identity.oidc import Pending, Provider
@@ -37,12 +38,14 @@ from ratchet.identity.schemas import (
     UserView,
 )
 from ratchet.identity.tables import Account, Token
+from ratchet.logs import logger
 from ratchet.paging import Page, PageOf, listing
 from ratchet.projects.service import visible
 from ratchet.projects.tables import Project
 from ratchet.routing import Router
 from ratchet.settings import Settings
 
+log = logger("identity")
 router = Router(tags=["identity"])
 TokenPage = Annotated[Page, Depends(listing(TOKEN_FIELDS))]
 UserPage = Annotated[Page, Depends(listing(USER_FIELDS))]
@@ -84,8 +87,11 @@ def begin_login(
     request: Request, next: Annotated[str, Query(max_length=2_000, description="The page to come back to.")] = "/"
 ) -> RedirectResponse:
     """Lead the browser to the OpenID provider."""
-    pending = Pending.begin(next)
-    response = RedirectResponse(_provider(request).login_url(pending), 302)
+    pending, provider = Pending.begin(next), _provider(request)
+    try:
+        response = RedirectResponse(provider.login_url(pending), 302)
+    except RatchetError as failure:
+        return _back_to_login(request, failure, pending)
     auth.set_login_cookie(request, response, pending.cookie())
     return response
 
@@ -98,15 +104,19 @@ def end_login(
     state: Annotated[str, Query(max_length=200)] = "",
     error: Annotated[str, Query(max_length=200)] = "",
 ) -> RedirectResponse:
-    """Where the OpenID provider leads the browser back to. The session begins here."""
+    """Where the OpenID provider leads the browser back to. The session begins here, or the login page says why not."""
     settings, provider = _settings(request), _provider(request)
     pending = Pending.read(auth.login_cookie_of(request))
-    if pending is None or not hmac.compare_digest(pending.state.encode(), state.encode()):
-        raise Unauthorized("This browser began no such login.", code="login_expired", hint="Sign in once more.")
-    if error or not code:
-        raise Unauthorized(f"The login was refused: {error or 'no code'}.", code="login_refused")
-    claims = provider.claims(code, pending)  # asks the provider, before the session touches the database
-    account = login.sign_in(session, claims, groups_claim=settings.oidc_groups_claim, gifts=settings.oidc_roles)
+    try:
+        if pending is None or not hmac.compare_digest(pending.state.encode(), state.encode()):
+            raise Unauthorized("This browser began no such login.", code="login_expired", hint="Sign in once more.")
+        if error or not code:
+            raise Unauthorized(f"The login was refused: {error or 'no code'}.", code="login_refused")
+        claims = provider.claims(code, pending)  # asks the provider, before the session touches the database
+        account = login.sign_in(session, claims, groups_claim=settings.oidc_groups_claim, gifts=settings.oidc_roles)
+    except RatchetError as failure:
+        session.rollback()
+        return _back_to_login(request, failure, pending)
     response = RedirectResponse(pending.next, 302)
     auth.set_cookie(request, response, tokens.begin_session(session, account))
     auth.clear_login_cookie(request, response)
@@ -274,6 +284,15 @@ def _created(response: Response, where: str, row: Token, owner: Account, secret:
 def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
+
+
+def _back_to_login(request: Request, failure: RatchetError, pending: Pending | None) -> RedirectResponse:
+    """A person sees the login page, which has its own words for the error's code. A program gets the problem."""
+    log.warning("login_failed", code=failure.code, detail=failure.detail)
+    if "text/html" not in request.headers.get("accept", ""):
+        raise failure
+    told = {"error": failure.code, "next": pending.next if pending is not None else "/"}
+    return RedirectResponse(f"/sign-in?{urlencode(told)}", 302)
 
 
 def _provider(request: Request) -> Provider:

@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * End Login
-         * @description Where the OpenID provider leads the browser back to. The session begins here.
+         * @description Where the OpenID provider leads the browser back to. The session begins here, or the login page says why not.
          */
         get: operations["end_login"];
         put?: never;

@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
+from ratchet.db import now
 from ratchet.errors import Unauthorized, Unavailable
 from ratchet.events import Event
 from ratchet.identity.oidc import Pending, Provider, local_page
@@ -223,6 +224,72 @@ def test_only_the_browser_that_began_a_login_ends_it(world: World) -> None:
     assert victim.get("/api/v1/me").status_code == 401
     refused = victim.get(f"{CALLBACK}?error=access_denied&state={parse_qs(back.query)['state'][0]}")
     assert refused.status_code == 401
+
+
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+def away(world: World) -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    world.app.state.oidc._client = httpx2.Client(transport=httpx2.MockTransport(refuse))
+    world.app.state.oidc._until = 0.0
+
+
+@pytest.mark.parametrize(
+    ("query", "provider_away", "code", "status"),
+    [
+        ("error=access_denied&state={state}", False, "login_refused", 401),
+        ("error=<script>&error_description=//evil.test&state={state}", False, "login_refused", 401),
+        ("code=made-up&state={state}", False, "login_refused", 401),
+        ("code=made-up&state=another", False, "login_expired", 401),
+        ("code=made-up&state={state}", True, "unavailable", 503),
+    ],
+)
+def test_a_login_that_failed_ends_at_the_login_page(
+    world: World, query: str, provider_away: bool, code: str, status: int
+) -> None:
+    browser = world.browser()
+    began = browser.get("/api/v1/auth/login", params={"next": "/jobs?status=failed"})
+    (state,) = parse_qs(urlsplit(began.headers["Location"]).query)["state"]
+    if provider_away:
+        away(world)
+    address = f"{CALLBACK}?{query.format(state=state)}"
+    answer = browser.get(address, headers=HTML)
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/sign-in?error={code}&next=%2Fjobs%3Fstatus%3Dfailed"
+    assert "ratchet_session" not in answer.headers.get("set-cookie", "")
+    told = browser.get(address)  # a program
+    assert (told.status_code, told.json()["code"]) == (status, code)
+
+
+def test_who_began_no_login_and_who_is_disabled_end_there_too(world: World) -> None:
+    browser = world.browser()
+    answer = browser.get(f"{CALLBACK}?code=a&state=b", headers=HTML)
+    assert answer.headers["Location"] == "/sign-in?error=login_expired&next=%2F"
+    with world.app.state.sessions() as session:
+        made = Account(id="usr-kim", kind=AccountKind.USER.value, name="kim", email="kim@example.org")
+        made.disabled_at = now(session)
+        session.add(made)
+        session.commit()
+    tell(world.issuer, person("kim"))
+    browser.headers["Accept"] = "text/html"
+    assert world.sign_in(browser, "kim").headers["Location"] == "/sign-in?error=forbidden&next=%2Fjobs"
+    with world.app.state.sessions() as session:
+        assert session.get_one(Account, "usr-kim").subject is None  # nothing of it was kept
+
+
+def test_a_provider_that_is_away_leaves_the_person_at_the_login_page(world: World) -> None:
+    away(world)
+    answer = world.browser().get("/api/v1/auth/login", params={"next": "/jobs"}, headers=HTML)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/sign-in?error=unavailable&next=%2Fjobs")
+    assert world.browser().get("/api/v1/auth/login").status_code == 503
+
+
+def test_a_cookie_that_somebody_else_wrote_leads_nowhere_else() -> None:
+    cookie = Pending("state", "nonce", "verifier", "https://evil.test").cookie()
+    assert Pending.read(cookie) == Pending("state", "nonce", "verifier", "/")
 
 
 def test_after_the_login_one_stays_at_this_address() -> None:

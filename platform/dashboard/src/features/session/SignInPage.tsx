@@ -5,10 +5,11 @@ import { useState } from "react";
 import { authConfigQuery, signIn } from "../../api/queries";
 import { Logo } from "../../shared/icons";
 import { Code } from "../../shared/parts";
+import { loginFailures } from "./login-failures";
 import "./sign-in.css";
 
 export function SignInPage() {
-  const { next } = useSearch({ from: "/sign-in" });
+  const { next, error } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
   const client = useQueryClient();
   const [token, setToken] = useState("");
@@ -34,6 +35,7 @@ export function SignInPage() {
       >
         <div className="sign-in-brand"><Logo size={40} /></div>
         <h1>Sign in to Ratchet</h1>
+        {error && <Alert color="red" variant="light" title="Not signed in" role="alert">{loginFailures[error]}</Alert>}
         {oidc && (
           <>
             <Button component="a" href={`${oidc.login_url}?next=${encodeURIComponent(to)}`} size="md" fullWidth>Sign in with {oidc.name}</Button>
