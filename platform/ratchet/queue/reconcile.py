@@ -38,7 +38,6 @@ class Seen:
 class QueueReconciler(Reconciler[Queue, Seen, Decision]):
     table = Queue
     workers = 1
-    poll = timedelta(seconds=0.05)
 
     def __init__(self, settings: Settings) -> None:
         self.max_jobs = settings.max_concurrent_jobs

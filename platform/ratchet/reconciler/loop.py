@@ -113,6 +113,8 @@ class Loop:
         self.sessions = sessions
         self.reconcilers = reconcilers
         self.stopping = threading.Event()
+        self.stirred = threading.Event()
+        """A step has ended: it may have made other rows due, which are looked for at once."""
         self.heartbeat = Heartbeat(sessions)
         self._asked_at = time.monotonic()
         self.runners = [Runner(self, each) for each in reconcilers]
@@ -133,9 +135,13 @@ class Loop:
                 for runner in self.runners:
                     if due is None or runner.reconciler.name in due:
                         runner.wake.set()
-                self.stopping.wait(PAUSE_S if due is None else POLL_S)
+                if due is None:
+                    self.stopping.wait(PAUSE_S)
+                else:
+                    self.stirred.wait(POLL_S)
+                    self.stirred.clear()
         finally:
-            self.stopping.set()
+            self.stop()
             for runner in self.runners:
                 runner.wake.set()
             for runner in self.runners:
@@ -144,6 +150,7 @@ class Loop:
 
     def stop(self) -> None:
         self.stopping.set()
+        self.stirred.set()
 
     def healthy(self) -> bool:
         """Whether every thread goes on, and the database was asked what is due not long ago."""
@@ -229,6 +236,7 @@ class Runner(threading.Thread):
             with self._lock:
                 self._busy -= 1
             self.wake.set()
+            self.loop.stirred.set()
 
     def _postpone(self, row_id: str, lease: int) -> None:
         """Give the row back for later. When even this fails the lease runs out by itself."""
