@@ -59,7 +59,7 @@ from ratchet.queue import routes as queue
 from ratchet.settings import Settings
 from ratchet.tracking import routes as tracking
 from ratchet.webhooks import routes as webhooks
-from ratchet.webhooks.service import ensure_outbox
+from ratchet.webhooks.service import ensure_outbox, seal_old
 
 ROUTERS: tuple[APIRouter, ...] = (  # asked one after the other: jobs, which are asked for most, come first
     jobs.router,
@@ -127,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         ensure_default(session)
         ensure_cluster(session)
         ensure_outbox(session)
+        seal_old(session, settings)
         housekeeping.ensure(session)
         app.state.page_key = keys.ensure(session, keys.PAGE_TOKENS)
         if settings.bootstrap_token_file is not None:

@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     internal_url: str = ""
     """The address of this API as jobs and replicas on the cluster reach it; `public_url` when empty."""
     secret_key_file: Path | None = None
-    """A file with the key that signs the tokens of jobs, the same for every API and reconciler; `secret.key` in `home`,
-    made at the first use, when not given."""
+    """A file with the key that signs the tokens of jobs and seals the secrets of webhooks, the same for every API and
+    reconciler; `secret.key` in `home`, made at the first use, when not given."""
     serving_token_file: Path | None = None
     """A file with the token by which replicas read models, here and under the same path on the cluster."""
 

@@ -14,6 +14,7 @@ from ratchet.audit.tables import EventSeal
 from ratchet.db import now
 from ratchet.events import Event, EventView
 from ratchet.reconciler.loop import Reconciler
+from ratchet.sealed import unseal
 from ratchet.settings import Settings
 from ratchet.webhooks import service
 from ratchet.webhooks.sender import Message, Sender, Sent
@@ -91,14 +92,19 @@ class DeliveryReconciler(Reconciler[Delivery, Message, Sent]):
         webhook = session.get(Webhook, row.webhook_id)
         if row.status != DeliveryStatus.PENDING or webhook is None:
             return None
-        secrets = [webhook.secret]
+        kept = [webhook.secret]
         if webhook.previous_secret and webhook.previous_until and webhook.previous_until > now(session):
-            secrets.append(webhook.previous_secret)
+            kept.append(webhook.previous_secret)
+        secrets = [secret for each in kept if (secret := unseal(self._settings.secret_key, each)) is not None]
         url = webhook.url if webhook.enabled else ""
         return Message(row.id, url, secrets, body_of(session.get_one(Event, row.event_id), self._settings.public))
 
     def act(self, seen: Message) -> Sent:
-        return self._sender.send(seen) if seen.url else Sent(None, "The webhook is disabled.", 0)
+        if not seen.url:
+            return Sent(None, "The webhook is disabled.", 0)
+        if not seen.secrets:
+            return Sent(None, "Its secret was sealed with another key of the platform's: rotate it.", 0)
+        return self._sender.send(seen)
 
     def record(self, session: Session, row: Delivery, seen: Message, found: Sent) -> timedelta | None:
         webhook = session.get_one(Webhook, row.webhook_id, with_for_update=True)

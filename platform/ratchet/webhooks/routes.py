@@ -12,6 +12,7 @@ from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotentSession
 from ratchet.paging import Page, PageOf, listing
 from ratchet.routing import Router
+from ratchet.sealed import unseal
 from ratchet.settings import Settings
 from ratchet.webhooks import service
 from ratchet.webhooks.schemas import (
@@ -36,7 +37,7 @@ def create_webhook(
 ) -> WebhookCreated:
     """Send the project's events to an address. The answer has the secret that signs them, this once."""
     row = service.create(session, project, body, _settings(request), actor=principal.actor)
-    return _with_secret(row, response)
+    return _with_secret(row, request, response)
 
 
 @router.get("")
@@ -83,12 +84,14 @@ def rotate_webhook_secret(
     principal: Admin,
     session: IdempotentSession,
     if_match: IfMatchHeader,
+    request: Request,
     response: Response,
 ) -> WebhookCreated:
     """A new secret. For a day the one before signs too."""
     row = service.get(session, project, webhook)
     if_match.check(session, row, lambda: WebhookView.of(row))
-    return _with_secret(service.rotate(session, row, actor=principal.actor), response)
+    rotated = service.rotate(session, row, _settings(request), actor=principal.actor)
+    return _with_secret(rotated, request, response)
 
 
 @router.post("/{webhook}:test", status_code=202)
@@ -137,10 +140,12 @@ def redeliver_webhook(
     return DeliveryView.of(service.redeliver(session, row, found, actor=principal.actor), row)
 
 
-def _with_secret(row: Webhook, response: Response) -> WebhookCreated:
+def _with_secret(row: Webhook, request: Request, response: Response) -> WebhookCreated:
     response.headers["Location"] = f"/api/v1/projects/{row.project}/webhooks/{row.name}"
     response.headers["Cache-Control"] = "no-store"
-    return WebhookCreated(**WebhookView.of(row).model_dump(), secret=row.secret)
+    secret = unseal(_settings(request).secret_key, row.secret)
+    assert secret is not None  # it was sealed a moment ago
+    return WebhookCreated(**WebhookView.of(row).model_dump(), secret=secret)
 
 
 def _settings(request: Request) -> Settings:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from ratchet import events
+from ratchet import events, sealed
 from ratchet.db import new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
 from ratchet.reconciler.loop import make_due
@@ -38,9 +38,8 @@ def create(session: Session, project: str, new: NewWebhook, settings: Settings, 
         raise Conflict(f"There is a webhook {new.name!r} already.")
     if (session.scalar(select(func.count()).where(Webhook.project == project)) or 0) >= MAX_WEBHOOKS:
         raise Conflict(f"The project has {MAX_WEBHOOKS} webhooks.", code="too_many", hint="Delete one first.")
-    row = Webhook(
-        id=new_id("whk"), project=project, **new.model_dump(), secret=_new_secret(), failures=0, created_by=actor
-    )
+    secret = _new_secret(settings)
+    row = Webhook(id=new_id("whk"), project=project, **new.model_dump(), secret=secret, failures=0, created_by=actor)
     session.add(row)
     session.flush()
     _emit(session, row, actor, "created", after=_facts(row))
@@ -82,14 +81,24 @@ def remove(session: Session, row: Webhook, *, actor: str) -> None:
     session.delete(row)
 
 
-def rotate(session: Session, row: Webhook, *, actor: str) -> Webhook:
+def rotate(session: Session, row: Webhook, settings: Settings, *, actor: str) -> Webhook:
     """A new secret. What is sent is signed with both for `ROTATION`, so that the receiver can change at its leisure."""
     row.previous_secret, row.previous_until = row.secret, now(session) + ROTATION
-    row.secret = _new_secret()
+    row.secret = _new_secret(settings)
     _emit(session, row, actor, "rotated")
     session.flush()
     session.refresh(row)
     return row
+
+
+def seal_old(session: Session, settings: Settings) -> None:
+    """Seal what an older version has kept as it is."""
+    plain = Webhook.secret.startswith(SECRET_PREFIX) | Webhook.previous_secret.startswith(SECRET_PREFIX)
+    for row in session.scalars(select(Webhook).where(plain).with_for_update()):
+        for name in ("secret", "previous_secret"):
+            if (getattr(row, name) or "").startswith(SECRET_PREFIX):
+                setattr(row, name, sealed.seal(settings.secret_key, getattr(row, name)))
+    session.flush()
 
 
 def disable(session: Session, row: Webhook, reason: str) -> None:
@@ -177,8 +186,8 @@ def _require_address(url: str, settings: Settings) -> None:
         raise Invalid("The address can't be used.", errors=[FieldError(pointer="/url", message=why, value=url[:100])])
 
 
-def _new_secret() -> str:
-    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+def _new_secret(settings: Settings) -> str:
+    return sealed.seal(settings.secret_key, SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
 
 
 def _facts(row: Webhook) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Webhook(Identified, Base):
     failures: Mapped[int] = mapped_column(default=0)
     """Deliveries in a row that came to nothing."""
     secret: Mapped[str]
-    """What signs: it must be known to sign, so it can't be kept as a hash."""
+    """What signs: it must be known to sign, so it can't be kept as a hash. `ratchet.sealed`."""
     previous_secret: Mapped[str | None]
     previous_until: Mapped[datetime | None]
     """Until then what was the secret before signs too."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from fastapi.testclient import TestClient
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 from standardwebhooks.webhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from ratchet import events
+from ratchet import events, sealed
+from ratchet.app import create_app
 from ratchet.audit.reconcile import EventSealer
 from ratchet.db import now
 from ratchet.errors import Conflict, Invalid
@@ -32,6 +36,12 @@ from ratchet.webhooks.tables import Delivery, Webhook
 SETTINGS = Settings(storage_uri="file:///tmp", public_url="https://ratchet.test")
 LOCAL = Settings(storage_uri="file:///tmp", webhook_allow_http=True, webhook_allowed_networks=["127.0.0.0/8"])
 URL = "https://hooks.example.com/ratchet"
+
+
+def secret_of(webhook: Webhook) -> str:
+    secret = sealed.unseal(SETTINGS.secret_key, webhook.secret)
+    assert secret is not None
+    return secret
 
 
 class FakeSender(Sender):
@@ -135,7 +145,7 @@ def test_an_event_comes_as_a_cloud_event_in_a_signed_message(world: World) -> No
     (message,) = world.sender.sent
     assert message.id == world.deliveries()[0].id
     headers = dict(sender._headers(message))
-    found = Receiver(webhook.secret).verify(message.body, headers)
+    found = Receiver(secret_of(webhook)).verify(message.body, headers)
     assert headers["Content-Type"] == "application/cloudevents+json"
     assert {name: found[name] for name in ("specversion", "id", "type", "subject", "source", "datacontenttype")} == {
         "specversion": "1.0",
@@ -148,7 +158,7 @@ def test_an_event_comes_as_a_cloud_event_in_a_signed_message(world: World) -> No
     assert found["data"]["after"] == {"status": "failed"}
     assert datetime.fromisoformat(found["time"]).tzinfo is not None
     with pytest.raises(WebhookVerificationError):
-        Receiver(webhook.secret).verify(message.body.replace(b"broke", b"works"), headers)
+        Receiver(secret_of(webhook)).verify(message.body.replace(b"broke", b"works"), headers)
 
 
 def test_a_large_event_goes_without_its_states(world: World) -> None:
@@ -162,9 +172,9 @@ def test_a_large_event_goes_without_its_states(world: World) -> None:
 
 def test_after_a_rotation_both_secrets_sign_for_a_day(world: World) -> None:
     hook = world.hook(events=["job.*"])
-    old = world.webhook(hook).secret
+    old = secret_of(world.webhook(hook))
     with world.sessions() as session:
-        new = service.rotate(session, session.get_one(Webhook, hook), actor="ann").secret
+        new = secret_of(service.rotate(session, session.get_one(Webhook, hook), SETTINGS, actor="ann"))
         session.commit()
     world.emit()
     world.look()
@@ -177,6 +187,75 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(world: World) -> None:
     world.emit()
     world.look()
     assert world.sender.sent[-1].secrets == [new]
+
+
+OLD, OLDER = ("whsec_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+
+
+def test_no_secret_stands_in_the_database_as_it_is(world: World) -> None:
+    hook = world.hook()
+    before = secret_of(world.webhook(hook))
+    with world.sessions() as session:
+        now_signs = secret_of(service.rotate(session, session.get_one(Webhook, hook), SETTINGS, actor="ann"))
+        session.commit()
+        kept = str(session.execute(text("SELECT * FROM webhooks")).all())
+    assert "sealed:" in kept
+    for secret in (before, now_signs):
+        assert secret.startswith("whsec_")
+        assert secret.removeprefix("whsec_") not in kept
+
+
+def test_secrets_of_an_older_version_sign_on_and_are_sealed(world: World) -> None:
+    hook = world.hook(events=["job.*"])
+    with world.sessions() as session:
+        older = {"previous_secret": OLDER, "previous_until": now(session) + timedelta(hours=1)}
+        session.execute(update(Webhook).values(secret=OLD, **older))
+        session.commit()
+    world.emit()
+    world.look()
+    assert world.sender.sent[-1].secrets == [OLD, OLDER]
+    for _ in range(2):  # the second finds nothing to do
+        with world.sessions() as session:
+            service.seal_old(session, SETTINGS)
+            session.commit()
+        row = world.webhook(hook)
+        assert row.secret.startswith("sealed:")
+        assert (row.previous_secret or "").startswith("sealed:")
+    world.emit()
+    world.look()
+    assert world.sender.sent[-1].secrets == [OLD, OLDER]
+
+
+def test_the_api_seals_them_when_it_starts_and_shows_a_new_one_in_plain(api: Any) -> None:
+    address, headers = "/api/v1/projects/default/webhooks", api.headers()
+    made = api.http.post(address, json={"name": "mine", "url": URL}, headers=headers).json()
+    assert made["secret"].startswith("whsec_")
+    with api.sessions() as session:
+        session.execute(update(Webhook).values(secret=OLD))
+        session.commit()
+    with TestClient(create_app(api.settings, api.clients)), api.sessions() as session:
+        kept = session.scalars(select(Webhook.secret)).one()
+    assert kept.startswith("sealed:")
+    assert sealed.unseal(api.settings.secret_key, kept) == OLD
+
+
+def test_under_another_key_a_delivery_waits_for_a_rotation(world: World, tmp_path: Path) -> None:
+    hook = world.hook(events=["job.*"])
+    (tmp_path / "secret.key").write_text("another key")
+    other = Settings(storage_uri="file:///tmp", secret_key_file=tmp_path / "secret.key")
+    world.loops[-1] = DeliveryReconciler(other, world.sender)
+    world.emit()
+    world.look()
+    (row,) = world.deliveries()
+    assert (row.status, row.status_code) == (DeliveryStatus.PENDING, None)
+    assert "rotate" in row.message
+    assert world.sender.sent == []
+    with world.sessions() as session:
+        service.rotate(session, session.get_one(Webhook, hook), other, actor="ann")
+        session.execute(update(Delivery).values(due_at=now(session)))
+        session.commit()
+    world.look()
+    assert len(world.sender.sent[-1].secrets) == 1
 
 
 # -- sent again, and given up
