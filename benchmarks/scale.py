@@ -3,6 +3,7 @@
     python -m benchmarks.scale [--jobs 100000] [--events 1000000] [--seconds 5]
 
     get        one job by its id, chosen at random
+    wait       why one of the queued jobs waits, a tenth of all, and when it will start
     list       the newest fifty jobs, and pages further on
     filter     what an index finds, what is looked for, what there is none of; in other orders; and of the events
     baseline   the same get against a database with 100 jobs, in the same minute
@@ -37,6 +38,8 @@ WANTED_GET_P99_MS = 50
 WANTED_LIST_P95_MS = 150
 CALLERS = 2
 CHUNK = 5_000
+QUEUED = 10
+"""One job in so many waits: the newest."""
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 STATES = [JobStatus.SUCCEEDED] * 80 + [JobStatus.FAILED] * 12 + [JobStatus.CANCELLED] * 8
 
@@ -53,7 +56,7 @@ def rows_of_jobs(count: int, draw: random.Random) -> Iterator[dict[str, Any]]:
             "created_by": draw.choice(["ada", "grace", "alan"]),
             "cpus": 1,
             "gpus": 0,
-            "status": draw.choice(STATES).value,
+            "status": (JobStatus.QUEUED if number >= count - count // QUEUED else draw.choice(STATES)).value,
             "attempt": 1,
             "metrics": {"val/loss": draw.random(), "test/accuracy": draw.random()},
             "created_at": created,
@@ -103,7 +106,7 @@ def asks(ours: Platform, ids: list[str]) -> dict[str, Callable[[int, int], Ask]]
     def get(path: str) -> Ask:
         return "GET", path, None, ours.headers
 
-    tokens = page_tokens(ours, jobs)
+    tokens, queued = page_tokens(ours, jobs), ids[-(len(ids) // QUEUED) :]
     middle = (BEGAN + timedelta(minutes=len(ids) // 2)).isoformat().replace("+00:00", "Z")
     filters = [
         {"filter": 'status = "failed"'},
@@ -125,6 +128,7 @@ def asks(ours: Platform, ids: list[str]) -> dict[str, Callable[[int, int], Ask]]
     ]
     return {
         "get": lambda *_: get(f"{jobs}/{draw.choice(ids)}"),
+        "wait": lambda *_: get(f"{jobs}/{draw.choice(queued)}/wait"),
         "list": lambda *_: get(f"{jobs}?" + urlencode({"page_size": 50, "page_token": draw.choice(tokens)})),
         **{
             f"filter {' '.join(each.values())}": (

@@ -56,6 +56,7 @@ from ratchet.pipelines import routes as pipelines
 from ratchet.projects import routes as projects
 from ratchet.projects.service import ensure_default
 from ratchet.queue import routes as queue
+from ratchet.queue.explain import Outlooks
 from ratchet.settings import Settings
 from ratchet.tracking import routes as tracking
 from ratchet.webhooks import routes as webhooks
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None, clients: Clients | None = None)
     app.state.one_at_a_time = CapacityLimiter(1)
     app.state.clients = clients or connect(settings)
     app.state.tails = Tails()
+    app.state.outlooks = Outlooks(settings.max_concurrent_jobs)
     errors.install(app)
     outages.install(app)
     idempotency.install(app)

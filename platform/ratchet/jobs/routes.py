@@ -132,7 +132,7 @@ def retry_job(
 def get_job_wait(project: str, job_id: str, principal: Reader, session: ReadSession, request: Request) -> WaitView:
     """Why it waits, for what, its place in the queue, and when it will start."""
     row = service.get(session, project, job_id)
-    return explain.wait_of(session, row, _settings(request).max_concurrent_jobs)
+    return explain.wait_of(session, row, request.app.state.outlooks)
 
 
 @router.get(f"{JOBS}/{{job_id}}/metrics")

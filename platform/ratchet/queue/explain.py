@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +21,9 @@ from ratchet.queue.decide import Decision, Snapshot, Waiting, decide
 from ratchet.queue.predict import Prediction, predict
 from ratchet.queue.schemas import QueuedJobView, QueueView, RoomView
 
+QUICK_S = 0.02
+"""An outlook that takes longer is shared: for `SHARED_FOR` times as long as it took."""
+SHARED_FOR = 5
 PAST_JOBS = 500
 """The newest of a project that say how long its jobs take."""
 MOST_NAMED = 20
@@ -29,16 +34,16 @@ class Outlook:
     """The queue as of now: the decision that would be made, and what follows of it."""
 
     def __init__(self, session: Session, max_jobs: int, extra: Sequence[Waiting] = ()) -> None:
-        self.session = session
         self.moment: datetime = now(session)
         found = service.snapshot(session, max_jobs)
         self.snapshot: Snapshot = replace(found, waiting=[*found.waiting, *extra])
         self.decision: Decision = decide(self.snapshot)
         self.places = {job.id: place for place, job in enumerate(self.decision.order, start=1)}
+        self.predictions: dict[str, Prediction] = predict(self.snapshot, self.decision, _lasts_s(session))
 
     def wait(self, job_id: str, project: str) -> WaitView:
         wait = self.decision.waits.get(job_id)
-        prediction = self.predictions(until=job_id).get(job_id) if wait else Prediction(0, True)
+        prediction = self.predictions.get(job_id) if wait else Prediction(0, True)
         place = self.places[job_id]
         return WaitView(
             waiting=True,
@@ -50,9 +55,6 @@ class Outlook:
             predicted_start_basis=basis(prediction),
             blocked_by=self._blocked_by(job_id, project, wait.reason) if wait else [],
         )
-
-    def predictions(self, until: str | None = None) -> dict[str, Prediction]:
-        return predict(self.snapshot, self.decision, self._lasts_s(), until=until)
 
     def at(self, prediction: Prediction | None) -> datetime | None:
         return None if prediction is None else self.moment + timedelta(seconds=prediction.starts_in_s)
@@ -66,26 +68,34 @@ class Outlook:
             return [job.id for job in self.snapshot.occupying if job.project == project][:MOST_NAMED]
         return []
 
-    def _lasts_s(self) -> dict[str, float]:
-        """How long the jobs of the queue and of the cluster are expected to run, where their like has run before."""
-        recipe = Job.spec["recipe"].as_string()
-        alive = select(Job.id, Job.project, Job.kind, recipe).where(Job.status.in_([JobStatus.QUEUED, *OCCUPYING]))
-        like = {id: tuple(rest) for id, *rest in self.session.execute(alive)}
-        past: dict[tuple[str, ...], list[float]] = {}
-        for project in {kind[0] for kind in like.values()}:
-            ended = select(Job.project, Job.kind, recipe, Job.started_at, Job.ended_at)
-            ended = ended.where(Job.project == project, Job.status == JobStatus.SUCCEEDED, Job.started_at.is_not(None))
-            for *kind, started_at, ended_at in self.session.execute(ended.order_by(Job.id.desc()).limit(PAST_JOBS)):
-                past.setdefault(tuple(kind), []).append((ended_at - started_at).total_seconds())
-        medians = {kind: median(each) for kind, each in past.items()}
-        return {id: medians[kind] for id, kind in like.items() if kind in medians}
+
+class Outlooks:
+    """The newest outlook of a process. Over thousands of jobs one takes tenths of a second, in which others ask the
+    same: they get the same. Safe to share between threads."""
+
+    def __init__(self, max_jobs: int) -> None:
+        self.max_jobs = max_jobs
+        self._lock = threading.Lock()
+        self._newest: Outlook | None = None
+        self._until = 0.0
+
+    def get(self, session: Session, job_id: str | None = None) -> Outlook:
+        """Of now, or of a moment ago; with the job in it, when one is named."""
+        with self._lock:
+            newest = self._newest
+            if newest is None or time.monotonic() > self._until or (job_id and job_id not in newest.places):
+                began = time.monotonic()
+                newest = self._newest = Outlook(session, self.max_jobs)
+                took = time.monotonic() - began
+                self._until = began + took + (took * SHARED_FOR if took > QUICK_S else 0)
+            return newest
 
 
-def wait_of(session: Session, job: Job, max_jobs: int) -> WaitView:
+def wait_of(session: Session, job: Job, outlooks: Outlooks) -> WaitView:
     """Why a job waits, as of now."""
     if job.status != JobStatus.QUEUED:
         return WaitView(waiting=False, reason=job.reason, message=f"It does not wait: it is {job.status}.", position=0)
-    wait = Outlook(session, max_jobs).wait(job.id, job.project)
+    wait = outlooks.get(session, job.id).wait(job.id, job.project)
     if wait.reason == Reason.WAITING_FOR_RETRY:
         wait.message = job.message  # what it failed of
     return wait
@@ -98,17 +108,16 @@ def wait_of_draft(session: Session, job: Job, max_jobs: int) -> WaitView:
     return Outlook(session, max_jobs, [draft]).wait(job.id, job.project)
 
 
-def view(session: Session, max_jobs: int, *, project: str | None, limit: int) -> QueueView:
+def view(session: Session, outlooks: Outlooks, *, project: str | None, limit: int) -> QueueView:
     """The first jobs of the queue, or of one project's part of it."""
-    outlook = Outlook(session, max_jobs)
+    outlook = outlooks.get(session)
     order = outlook.decision.order
     shown = [job for job in order if project in (None, job.project)][:limit]
-    predictions = outlook.predictions()
     rows = _rows(session, [job.id for job in shown])
     items = []
     for job in shown:
         row, wait = rows[job.id], outlook.decision.waits.get(job.id)
-        prediction = predictions.get(job.id) if wait else Prediction(0, True)
+        prediction = outlook.predictions.get(job.id) if wait else Prediction(0, True)
         items.append(
             QueuedJobView(
                 id=row.id,
@@ -139,3 +148,18 @@ def basis(prediction: Prediction | None) -> Basis | None:
 def _rows(session: Session, ids: Sequence[str]) -> dict[str, Job]:
     wanted: ColumnElement[bool] = Job.id.in_(ids)
     return {row.id: row for row in session.scalars(select(Job).where(wanted))}
+
+
+def _lasts_s(session: Session) -> dict[str, float]:
+    """How long the jobs of the queue and of the cluster are expected to run, where their like has run before."""
+    recipe = Job.spec["recipe"].as_string()
+    alive = select(Job.id, Job.project, Job.kind, recipe).where(Job.status.in_([JobStatus.QUEUED, *OCCUPYING]))
+    like = {id: tuple(rest) for id, *rest in session.execute(alive)}
+    past: dict[tuple[str, ...], list[float]] = {}
+    for project in {kind[0] for kind in like.values()}:
+        ended = select(Job.project, Job.kind, recipe, Job.started_at, Job.ended_at)
+        ended = ended.where(Job.project == project, Job.status == JobStatus.SUCCEEDED, Job.started_at.is_not(None))
+        for *kind, started_at, ended_at in session.execute(ended.order_by(Job.id.desc()).limit(PAST_JOBS)):
+            past.setdefault(tuple(kind), []).append((ended_at - started_at).total_seconds())
+    medians = {kind: median(each) for kind, each in past.items()}
+    return {id: medians[kind] for id, kind in like.items() if kind in medians}

@@ -110,17 +110,10 @@ class _Future:
             self.by_history = self.by_history and happening.job in self.lasts_s
 
 
-def predict(
-    snapshot: Snapshot, decision: Decision, lasts_s: Mapping[str, float], *, until: str | None = None
-) -> dict[str, Prediction]:
-    """The start of each queued job, or of one and those before it, in seconds from now.
+def predict(snapshot: Snapshot, decision: Decision, lasts_s: Mapping[str, float]) -> dict[str, Prediction]:
+    """The start of each queued job, in seconds from now.
 
     `lasts_s` has how long a job is expected to run, by its id; for one that is not in it the deadline is taken. A job
     that nothing known would ever let start is left out.
     """
-    found: dict[str, Prediction] = {}
-    for job, prediction in _Future(snapshot, decision, lasts_s).play():
-        found[job.id] = prediction
-        if job.id == until:
-            break
-    return found
+    return {job.id: prediction for job, prediction in _Future(snapshot, decision, lasts_s).play()}

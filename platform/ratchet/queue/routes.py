@@ -24,14 +24,13 @@ def get_project_queue(
     project: str, principal: Reader, session: ReadSession, request: Request, limit: MostShown = 100
 ) -> QueueView:
     """The project's queued jobs in the order of their turns, each with what it waits for and when it will start."""
-    max_jobs = request.app.state.settings.max_concurrent_jobs
-    return explain.view(session, max_jobs, project=project, limit=limit)
+    return explain.view(session, request.app.state.outlooks, project=project, limit=limit)
 
 
 @router.get("/queue")
 def get_queue(principal: PlatformAdmin, session: ReadSession, request: Request, limit: MostShown = 100) -> QueueView:
     """The queue of all projects."""
-    return explain.view(session, request.app.state.settings.max_concurrent_jobs, project=None, limit=limit)
+    return explain.view(session, request.app.state.outlooks, project=None, limit=limit)
 
 
 @router.get("/projects/{project}/quota")

@@ -140,7 +140,7 @@ def test_a_job_that_ray_forgot_is_queued_again_kept_back_and_started_anew(world)
     assert job.message.endswith("Attempt 2 of 3 follows.")
     assert (job.not_before - job.attempts[0].ended_at).total_seconds() == pytest.approx(2, abs=0.1)
     with world.sessions() as session:
-        assert explain.wait_of(session, job, max_jobs=16).reason == "waiting_for_retry"
+        assert explain.wait_of(session, job, explain.Outlooks(16)).reason == "waiting_for_retry"
     world.look_until(lambda: f"{job_id}-2" in world.clients.jobs.jobs)
     assert world.attempts(job_id)[0].reason == "engine_lost"
     states = ["submitted", "starting", "running", "queued", "starting", "running"]
@@ -154,7 +154,7 @@ def test_a_job_that_is_kept_back_holds_up_nobody(world):
     world.clients.jobs.lose(f"{first}-1")
     world.look(only=first)
     with world.sessions() as session:
-        assert explain.wait_of(session, session.get_one(Job, second), max_jobs=16).reason is None
+        assert explain.wait_of(session, session.get_one(Job, second), explain.Outlooks(16)).reason is None
 
 
 def test_the_time_in_the_queue_does_not_count_against_the_deadline(world):

@@ -30,7 +30,9 @@ from ratchet.settings import Settings
 
 def wait_of(world, job_id: str):
     with world.sessions() as session:
-        return explain.wait_of(session, session.get_one(Job, job_id), world.settings.max_concurrent_jobs)
+        return explain.wait_of(
+            session, session.get_one(Job, job_id), explain.Outlooks(world.settings.max_concurrent_jobs)
+        )
 
 
 def set_quota(world, project: str = "default", **limits) -> None:
@@ -322,9 +324,37 @@ def test_the_queue_is_shown_in_the_order_of_its_turns(world):
     world.reach(blocker, "running")
     low, high = world.submit(priority=0), world.submit(priority=3)
     with world.sessions() as session:
-        view = explain.view(session, 16, project="default", limit=10)
+        view = explain.view(session, explain.Outlooks(16), project="default", limit=10)
     assert [(item.id, item.position) for item in view.items] == [(high, 1), (low, 2)]
     assert (view.length, view.total.cpus, view.free.cpus, view.free.jobs) == (2, 4, 0, 15)
+
+
+def test_an_outlook_that_took_long_is_shared_for_a_while_but_never_without_the_job_that_is_asked_for(
+    world, monkeypatch
+):
+    outlooks, clock = explain.Outlooks(16), [0.0]
+    monkeypatch.setattr(explain.time, "monotonic", lambda: clock[0])
+    real = explain.predict
+
+    def slow(*given):
+        clock[0] += took
+        return real(*given)
+
+    monkeypatch.setattr(explain, "predict", slow)
+    first, took = world.submit(), 0.2
+    with world.sessions() as session:
+        made = outlooks.get(session, first)
+        assert outlooks.get(session, first) is made
+        clock[0] += 0.2 * explain.SHARED_FOR + 0.01
+        assert outlooks.get(session, first) is not made
+    second = world.submit()
+    with world.sessions() as session:
+        assert second in outlooks.get(session, second).places
+        took = 0.001
+        clock[0] += 10
+        made = outlooks.get(session)
+        clock[0] += 0.001
+        assert outlooks.get(session) is not made
 
 
 # -- properties over the database
