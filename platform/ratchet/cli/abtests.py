@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -23,37 +23,28 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its decision.
 
 @app.add("list", "ratchet abtests list")
 def list_abtests(
+    listed: Listing,
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Of this endpoint alone.")] = None,
     status: Annotated[str | None, typer.Option("--status", help="Of this status alone.")] = None,
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
 ) -> None:
     """List A/B tests."""
     with client() as ratchet:
-        tests = list(
-            ratchet.abtests.list(endpoint=endpoint, status=status, filter=filter, order_by=order_by, limit=limit)
-        )
-    output.emit(
+        tests = list(ratchet.abtests.list(endpoint=endpoint, status=status, **vars(listed)))
+    output.listing(
         tests,
-        lambda: output.table(
-            ["ABTEST", "NAME", "ENDPOINT", "COMPARES", "STATUS", "DECISION", "DIFFERENCE"],
-            (
-                [
-                    one.id,
-                    one.name,
-                    one.endpoint,
-                    f"{one.treatment} against {one.control}",
-                    output.status(one.status),
-                    output.status(one.decision),
-                    _interval(one),
-                ]
-                for one in tests
-            ),
-            empty="No A/B tests yet. The first: ratchet abtests create NAME --endpoint E --control a --treatment b",
-        ),
+        ["ABTEST", "NAME", "ENDPOINT", "COMPARES", "STATUS", "DECISION", "DIFFERENCE"],
+        lambda one: [
+            one.id,
+            one.name,
+            one.endpoint,
+            f"{one.treatment} against {one.control}",
+            output.status(one.status),
+            output.status(one.decision),
+            _interval(one),
+        ],
+        empty="No A/B tests yet. The first: ratchet abtests create NAME --endpoint E --control a --treatment b",
+        limit=listed.limit,
     )
-    output.cut(tests, limit)
 
 
 def _interval(test: ABTest) -> str:

@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import events, identity, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 PANEL = "Administer"
 
@@ -24,23 +24,17 @@ def add_to(app: App) -> None:
 
 
 @projects.add("list", "ratchet projects list")
-def list_projects(
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
-) -> None:
+def list_projects(listed: Listing) -> None:
     """List the projects that you may see."""
     with client() as ratchet:
-        found = list(ratchet.projects.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.projects.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["PROJECT", "DESCRIPTION", "CREATED"],
-            ([one.name, one.description, one.created_at] for one in found),
-            empty="No projects that you may see.",
-        ),
+        ["PROJECT", "DESCRIPTION", "CREATED"],
+        lambda one: [one.name, one.description, one.created_at],
+        empty="No projects that you may see.",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @projects.add("create", "ratchet projects create fraud --description 'Card fraud'")

@@ -6,8 +6,9 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
 from typer.exceptions import TyperException
@@ -132,24 +133,48 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _with_common_options(function: Callable[..., None], common: dict[str, Any]) -> Callable[..., None]:
-    """The function as typer reads it: with the common options at the end of its signature."""
+    """The function as typer reads it: with the common options at the end of its signature. A parameter that is a
+    dataclass stands for its fields, each an option of its own: so commands share a list of options."""
+    signature = inspect.signature(function, eval_str=True)
+    groups: dict[str, Any] = {
+        name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)
+    }
 
     def command(**arguments: Any) -> None:
         chosen = {name: arguments.pop(name) for name in common}
         context.options.__dict__.update(vars(context.Options(**chosen)))
+        for name, group in groups.items():
+            arguments[name] = group(**{each.name: arguments.pop(each.name) for each in fields(group)})
         function(**arguments)
 
-    signature = inspect.signature(function, eval_str=True)
     defaults = {"json": False, "quiet": False}
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=annotation)
         for name, annotation in common.items()
     ]
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
+    own = [option for parameter in signature.parameters.values() for option in _options(parameter)]
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
     return command
+
+
+def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    if not is_dataclass(group := parameter.annotation):
+        return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, default=_default(each), annotation=hints[each.name]
+        )
+        for each in fields(group)
+    ]
+
+
+def _default(each: Field[Any]) -> Any:
+    if each.default_factory is not MISSING:
+        return each.default_factory()
+    return inspect.Parameter.empty if each.default is MISSING else each.default
 
 
 def is_interactive() -> bool:

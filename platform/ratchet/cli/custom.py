@@ -8,28 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ratchet.cli.app import App
-from ratchet.cli.train import (
-    PANEL,
-    Cpus,
-    Deadline,
-    DryRun,
-    Follow,
-    Gpus,
-    JobName,
-    ModelName,
-    Priority,
-    Seed,
-    Wait,
-    common,
-    resources,
-    start,
-)
+from ratchet.cli.train import PANEL, ModelName, Room, Submission, start
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
-
-Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes at once.")]
-Memory = Annotated[float | None, typer.Option("--memory", metavar="GIB", help="Memory for each worker.")]
 
 
 def add_to(app: App) -> None:
@@ -50,6 +32,8 @@ def add_to(app: App) -> None:
 
 def run(
     command: Annotated[list[str], typer.Argument(metavar="-- PROGRAM [ARGUMENT]…", help="What to run.")],
+    room: Room,
+    submission: Submission,
     code: Annotated[
         str | None,
         typer.Option("--code", metavar="PATH", help="A folder (without what .gitignore names), a zip or a tar.gz."),
@@ -63,17 +47,6 @@ def run(
     ] = None,
     env: Annotated[list[str], typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; no secrets.")] = [],  # noqa: B006  typer reads it, and gives a new list each time
     model: ModelName = None,
-    workers: Workers = 1,
-    cpus: Cpus = None,
-    gpus: Gpus = None,
-    memory: Memory = None,
-    name: JobName = None,
-    seed: Seed = None,
-    deadline: Deadline = None,
-    priority: Priority = None,
-    follow: Follow = False,
-    wait: Wait = False,
-    dry_run: DryRun = False,
 ) -> None:
     """Run a program of your own on the cluster.
 
@@ -85,24 +58,19 @@ def run(
     if [code, git, image].count(None) != 2:
         raise UsageError("Say where the code is: one of --code PATH, --git URL@COMMIT and --image NAME.")
     spec = {
-        **common("custom", name, seed, deadline, priority, resources(workers, cpus, gpus, memory)),
+        "kind": "custom",
         "entrypoint": command,
         "working_dir": working_dir,
         "env": dict(_variable(pair) for pair in env) or None,
         "model": model,
+        **room.spec,
     }
     if code is not None:
         chosen = code
-        start(
-            spec,
-            prepare=lambda ratchet: {"code": _uploaded(ratchet, chosen)},
-            follow=follow,
-            wait=wait,
-            dry_run=dry_run,
-        )
+        start(spec, submission, prepare=lambda ratchet: {"code": _uploaded(ratchet, chosen)})
         return
     spec["code"] = _commit(git) if git is not None else {"kind": "image", "uri": image}
-    start(spec, follow=follow, wait=wait, dry_run=dry_run)
+    start(spec, submission)
 
 
 def batch(
@@ -110,6 +78,8 @@ def batch(
     input: Annotated[
         str, typer.Option("--input", "-i", metavar="URI", help="A Parquet or CSV URI, or sklearn://NAME.")
     ],
+    room: Room,
+    submission: Submission,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="URI", help="A new folder; one in the platform's storage.")
     ] = None,
@@ -117,29 +87,20 @@ def batch(
         int | None, typer.Option("--chunk-rows", min=1, help="Rows that are predicted at once.")
     ] = None,
     prefix: Annotated[str | None, typer.Option("--prefix", help="Before the names of the answers.")] = None,
-    workers: Workers = 1,
-    cpus: Cpus = None,
-    gpus: Gpus = None,
-    memory: Memory = None,
-    name: JobName = None,
-    deadline: Deadline = None,
-    priority: Priority = None,
-    follow: Follow = False,
-    wait: Wait = False,
-    dry_run: DryRun = False,
 ) -> None:
     """Predict every row of a table; every column is kept, the answers are put beside them, as Parquet."""
     from ratchet.sdk.jobs import model_choice
 
     spec = {
-        **common("batch_prediction", name, None, deadline, priority, resources(workers, cpus, gpus, memory)),
+        "kind": "batch_prediction",
         "model": model_choice(model),
         "input": input,
         "output": output,
         "chunk_rows": chunk_rows,
         "prefix": prefix,
+        **room.spec,
     }
-    start(spec, follow=follow, wait=wait, dry_run=dry_run)
+    start(spec, submission)
 
 
 def _uploaded(ratchet: Client, path: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import completion, output
 from ratchet.cli.app import App, is_interactive
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -28,23 +28,17 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it serves w
 
 
 @app.add("list", "ratchet endpoints list")
-def list_endpoints(
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
-) -> None:
+def list_endpoints(listed: Listing) -> None:
     """List endpoints."""
     with client() as ratchet:
-        found = list(ratchet.endpoints.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.endpoints.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ENDPOINT", "STATUS", "VARIANTS", ">REPLICAS", "URL", "MESSAGE"],
-            ([one.name, output.status(one.status), _shares(one), one.replicas, one.url, one.message] for one in found),
-            empty="No endpoints yet. The first: ratchet endpoints create NAME -v a=MODEL:1",
-        ),
+        ["ENDPOINT", "STATUS", "VARIANTS", ">REPLICAS", "URL", "MESSAGE"],
+        lambda one: [one.name, output.status(one.status), _shares(one), one.replicas, one.url, one.message],
+        empty="No endpoints yet. The first: ratchet endpoints create NAME -v a=MODEL:1",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 def _served(variant: EndpointVariant) -> str:

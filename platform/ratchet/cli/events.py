@@ -9,43 +9,36 @@ import typer
 from ratchet.cli import output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 app = App("The audit log: who did what to what, and proof that nobody changed it since.")
 
 
 @app.add("list", "ratchet events list", "ratchet events list --action job.submitted", "ratchet events list --all")
 def list_events(
+    listed: Listing,
     target: Annotated[str | None, typer.Option("--target", help="What happened to this alone (an id).")] = None,
     action: Annotated[str | None, typer.Option("--action", help="Of this kind alone, such as job.submitted.")] = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Of all projects; for administrators.")] = False,
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
 ) -> None:
     """Show the audit log, newest first."""
     with client() as ratchet:
         events = ratchet.events.list_all if everywhere else ratchet.events.list
-        found = list(events(target=target, action=action, filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(events(target=target, action=action, **vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["AT", *(["PROJECT"] if everywhere else []), "WHO", "ACTION", "TARGET", "MESSAGE"],
-            (
-                [
-                    one.at,
-                    *([one.project] if everywhere else []),
-                    one.actor,
-                    one.action,
-                    one.target.id if one.target else "",
-                    one.message,
-                ]
-                for one in found
-            ),
-            empty="Nothing has happened yet.",
-        ),
+        ["AT", *(["PROJECT"] if everywhere else []), "WHO", "ACTION", "TARGET", "MESSAGE"],
+        lambda one: [
+            one.at,
+            *([one.project] if everywhere else []),
+            one.actor,
+            one.action,
+            one.target.id if one.target else "",
+            one.message,
+        ],
+        empty="Nothing has happened yet.",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("verify", "ratchet events verify", "ratchet events verify --anchor 1042:9f86d0…")

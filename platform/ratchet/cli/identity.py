@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ratchet.cli import options, output
+from ratchet.cli import output
 from ratchet.cli.app import App, is_interactive
 from ratchet.cli.context import client
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -87,29 +87,23 @@ def logout() -> None:
 
 
 @users.add("list", "ratchet users list")
-def list_users(
-    filter: options.Filter = None, order_by: options.OrderBy = None, limit: options.Limit = options.LIMIT
-) -> None:
+def list_users(listed: Listing) -> None:
     """List users."""
     with client() as ratchet:
-        found = list(islice(ratchet.users.list(filter=filter, order_by=order_by), limit))
-    output.emit(
+        found = list(ratchet.users.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ID", "NAME", "E-MAIL", "PLATFORM ADMIN", "DISABLED", "LAST LOGIN"],
-            (
-                [
-                    one.id,
-                    one.name,
-                    one.email,
-                    "yes" if one.platform_admin else "",
-                    "yes" if one.disabled else "",
-                    one.last_login_at,
-                ]
-                for one in found
-            ),
-            empty="No users.",
-        ),
+        ["ID", "NAME", "E-MAIL", "PLATFORM ADMIN", "DISABLED", "LAST LOGIN"],
+        lambda one: [
+            one.id,
+            one.name,
+            one.email,
+            "yes" if one.platform_admin else "",
+            "yes" if one.disabled else "",
+            one.last_login_at,
+        ],
+        empty="No users.",
+        limit=listed.limit,
     )
 
 
@@ -142,19 +136,16 @@ def change_user(
 
 
 @members.add("list", "ratchet members list")
-def list_members(
-    filter: options.Filter = None, order_by: options.OrderBy = None, limit: options.Limit = options.LIMIT
-) -> None:
+def list_members(listed: Listing) -> None:
     """List members, service accounts too."""
     with client() as ratchet:
-        found = list(islice(ratchet.members.list(filter=filter, order_by=order_by), limit))
-    output.emit(
+        found = list(ratchet.members.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ID", "NAME", "KIND", "ROLE", "FROM"],
-            ([one.id, one.name, one.kind, one.role, one.source] for one in found),
-            empty="No members yet: ratchet members add NAME --role editor",
-        ),
+        ["ID", "NAME", "KIND", "ROLE", "FROM"],
+        lambda one: [one.id, one.name, one.kind, one.role, one.source],
+        empty="No members yet: ratchet members add NAME --role editor",
+        limit=listed.limit,
     )
 
 
@@ -186,19 +177,16 @@ def remove_member(member: Member) -> None:
 
 
 @service_accounts.add("list", "ratchet service-accounts list")
-def list_service_accounts(
-    filter: options.Filter = None, order_by: options.OrderBy = None, limit: options.Limit = options.LIMIT
-) -> None:
+def list_service_accounts(listed: Listing) -> None:
     """List service accounts."""
     with client() as ratchet:
-        found = list(islice(ratchet.service_accounts.list(filter=filter, order_by=order_by), limit))
-    output.emit(
+        found = list(ratchet.service_accounts.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ID", "NAME", "ROLE", "CREATED"],
-            ([one.id, one.name, one.role, one.created_at] for one in found),
-            empty="No service accounts yet: ratchet service-accounts create shop",
-        ),
+        ["ID", "NAME", "ROLE", "CREATED"],
+        lambda one: [one.id, one.name, one.role, one.created_at],
+        empty="No service accounts yet: ratchet service-accounts create shop",
+        limit=listed.limit,
     )
 
 
@@ -228,27 +216,21 @@ def delete_service_account(member: Member) -> None:
 
 @tokens.add("list", "ratchet tokens list", "ratchet tokens list --mine")
 def list_tokens(
+    listed: Listing,
     mine: Mine = False,
-    filter: options.Filter = None,
-    order_by: options.OrderBy = None,
-    limit: options.Limit = options.LIMIT,
 ) -> None:
     """List tokens; a token itself is never shown again."""
     with client() as ratchet:
-        found = list(islice(ratchet.tokens.list(everywhere=mine, filter=filter, order_by=order_by), limit))
-    output.emit(
+        found = list(ratchet.tokens.list(everywhere=mine, **vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ID", "NAME", "OWNER", "SCOPE", "BEGINS", "CREATED", "EXPIRES", "USED", "REVOKED"],
-            (
-                [
-                    *(one.id, one.name, one.owner, one.scope, one.prefix, one.created_at),
-                    *(one.expires_at or "never", one.last_used_at, one.revoked_at),
-                ]
-                for one in found
-            ),
-            empty="No tokens yet.",
-        ),
+        ["ID", "NAME", "OWNER", "SCOPE", "BEGINS", "CREATED", "EXPIRES", "USED", "REVOKED"],
+        lambda one: [
+            *(one.id, one.name, one.owner, one.scope, one.prefix, one.created_at),
+            *(one.expires_at or "never", one.last_used_at, one.revoked_at),
+        ],
+        empty="No tokens yet.",
+        limit=listed.limit,
     )
 
 

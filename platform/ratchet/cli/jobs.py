@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import completion, log, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Failure, Job, Trial
@@ -25,17 +25,15 @@ JobId = Annotated[
 
 @app.add("list", "ratchet jobs list --status running", "ratchet jobs list --kind train --json")
 def list_jobs(
+    listed: Listing,
     status: Annotated[str | None, typer.Option("--status", help="Of this status alone.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="Of this kind alone.")] = None,
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
 ) -> None:
     """List jobs, newest first."""
     with client() as ratchet:
-        jobs = list(ratchet.jobs.list(status=status, kind=kind, filter=filter, order_by=order_by, limit=limit))
+        jobs = list(ratchet.jobs.list(status=status, kind=kind, **vars(listed)))
     output.emit(jobs, lambda: _table(jobs))
-    output.cut(jobs, limit)
+    output.cut(jobs, listed.limit)
 
 
 def _table(jobs: list[Job]) -> None:

@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Model, Promotion
@@ -22,23 +22,17 @@ ModelArgument = Annotated[
 
 
 @app.add("list", "ratchet models list")
-def list_models(
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
-) -> None:
+def list_models(listed: Listing) -> None:
     """List models with their aliases."""
     with client() as ratchet:
-        models = list(ratchet.models.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        models = list(ratchet.models.list(**vars(listed)))
+    output.listing(
         models,
-        lambda: output.table(
-            ["MODEL", ">LATEST", "ALIASES", "DESCRIPTION"],
-            ([model.name, model.latest_version, _aliases(model), model.description] for model in models),
-            empty="No models yet. The first: ratchet train --data sklearn://breast_cancer --model cancer",
-        ),
+        ["MODEL", ">LATEST", "ALIASES", "DESCRIPTION"],
+        lambda model: [model.name, model.latest_version, _aliases(model), model.description],
+        empty="No models yet. The first: ratchet train --data sklearn://breast_cancer --model cancer",
+        limit=listed.limit,
     )
-    output.cut(models, limit)
 
 
 def _aliases(model: Model) -> str:

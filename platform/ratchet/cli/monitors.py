@@ -10,7 +10,7 @@ import typer
 from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Check, Monitor
@@ -21,33 +21,24 @@ Name = Annotated[str, typer.Argument(metavar="MONITOR", help="The monitor's name
 
 
 @app.add("list", "ratchet monitors list")
-def list_monitors(
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
-) -> None:
+def list_monitors(listed: Listing) -> None:
     """List monitors."""
     with client() as ratchet:
-        found = list(ratchet.monitors.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.monitors.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["MONITOR", "ENDPOINT", "STATUS", "SCHEDULE", "NEXT CHECK", "LAST VERDICT"],
-            (
-                [
-                    one.name,
-                    one.endpoint,
-                    output.status(one.status),
-                    one.schedule,
-                    one.next_check_at,
-                    output.status(one.last_check.verdict or one.last_check.status) if one.last_check else "",
-                ]
-                for one in found
-            ),
-            empty="No monitors yet. The first: ratchet monitors create NAME --endpoint E --schedule '0 * * * *'",
-        ),
+        ["MONITOR", "ENDPOINT", "STATUS", "SCHEDULE", "NEXT CHECK", "LAST VERDICT"],
+        lambda one: [
+            one.name,
+            one.endpoint,
+            output.status(one.status),
+            one.schedule,
+            one.next_check_at,
+            output.status(one.last_check.verdict or one.last_check.status) if one.last_check else "",
+        ],
+        empty="No monitors yet. The first: ratchet monitors create NAME --endpoint E --schedule '0 * * * *'",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("show", "ratchet monitors show cancer-drift")

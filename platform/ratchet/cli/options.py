@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -22,4 +23,12 @@ OrderBy = Annotated[
     typer.Option("--order-by", metavar="FIELDS", help="Such as 'priority desc, created_at'.", rich_help_panel=_LIST),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most this many.", rich_help_panel=_LIST)]
-LIMIT = 50
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What every list is asked for with; `**vars()` of it is what the SDK's lists take."""
+
+    filter: Filter = None
+    order_by: OrderBy = None
+    limit: Limit = 50

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ratchet.cli.context import options as options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+T = TypeVar("T")
 PIPE_WIDTH = 10_000
 """Nothing is cut off or wrapped when a program reads."""
 
@@ -102,6 +103,14 @@ def cut(shown: Sequence[Any], limit: int) -> None:
     """Says that a list may go on where it was cut off."""
     if len(shown) >= limit:
         note(f"At most {limit} are shown: --limit {10 * limit} shows more, --filter chooses.")
+
+
+def listing(
+    found: Sequence[T], columns: Sequence[str], row: Callable[[T], Sequence[Any]], *, empty: str, limit: int
+) -> None:
+    """A list as a table, with a word when it may go on."""
+    emit(found, lambda: table(columns, (row(one) for one in found), empty=empty))
+    cut(found, limit)
 
 
 def note(message: str) -> None:

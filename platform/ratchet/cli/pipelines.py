@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import completion, output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.client import Client
@@ -25,23 +25,17 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its en
 
 
 @app.add("list", "ratchet pipelines list")
-def list_pipelines(
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
-) -> None:
+def list_pipelines(listed: Listing) -> None:
     """List pipelines."""
     with client() as ratchet:
-        found = list(ratchet.pipelines.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.pipelines.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["PIPELINE", "SCHEDULE", "CREATED"],
-            ([one.name, one.schedule, one.created_at] for one in found),
-            empty="No pipelines yet. The first: ratchet pipelines create -f pipeline.yaml",
-        ),
+        ["PIPELINE", "SCHEDULE", "CREATED"],
+        lambda one: [one.name, one.schedule, one.created_at],
+        empty="No pipelines yet. The first: ratchet pipelines create -f pipeline.yaml",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("show", "ratchet pipelines show retrain-cancer")
@@ -124,33 +118,26 @@ def cancel(run: RunId) -> None:
 
 @app.add("runs", "ratchet pipelines runs", "ratchet pipelines runs retrain-cancer")
 def runs(
+    listed: Listing,
     pipeline: Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help="Of this one alone.")] = None,
-    filter: Filter = None,
-    order_by: OrderBy = None,
-    limit: Limit = LIMIT,
 ) -> None:
     """List runs, newest first."""
     with client() as ratchet:
-        found = list(ratchet.pipelines.runs(pipeline, filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.pipelines.runs(pipeline, **vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["RUN", "PIPELINE", "TRIGGER", "STATUS", "STEP", "CREATED"],
-            (
-                [
-                    one.id,
-                    one.pipeline,
-                    one.trigger.kind if one.trigger else "",
-                    output.status(one.status),
-                    next((step.name for step in one.steps if step.status in ("running", "failed")), ""),
-                    one.created_at,
-                ]
-                for one in found
-            ),
-            empty="No runs yet. Run one: ratchet pipelines run PIPELINE --follow",
-        ),
+        ["RUN", "PIPELINE", "TRIGGER", "STATUS", "STEP", "CREATED"],
+        lambda one: [
+            one.id,
+            one.pipeline,
+            one.trigger.kind if one.trigger else "",
+            output.status(one.status),
+            next((step.name for step in one.steps if step.status in ("running", "failed")), ""),
+            one.created_at,
+        ],
+        empty="No runs yet. Run one: ratchet pipelines run PIPELINE --follow",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("show-run", "ratchet pipelines show-run run-…")

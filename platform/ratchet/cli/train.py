@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,25 +16,95 @@ if TYPE_CHECKING:
     from ratchet.sdk.resources import Job, Plan
 
 PANEL = "Train"
+_JOB = "Job options"
 
-Data = Annotated[str, typer.Option("--data", "-d", metavar="URI", help="A Parquet or CSV URI, or sklearn://NAME.")]
-Target = Annotated[str, typer.Option("--target", "-t", help="The column to predict.")]
-Features = Annotated[
-    list[str], typer.Option("--feature", metavar="COLUMN", help="A column to learn from (again for more); all others.")
-]
-Recipe = Annotated[str, typer.Option("--recipe", "-r", help="What to train: see `ratchet recipes`.")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="Register the result as a version of this model.")]
-JobName = Annotated[str | None, typer.Option("--name", help="A name for the job.")]
-Params = Annotated[list[str], typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the recipe.")]
-Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes that train together.")]
-Cpus = Annotated[float | None, typer.Option("--cpus", help="CPUs for each worker.")]
-Gpus = Annotated[float | None, typer.Option("--gpus", help="GPUs for each worker.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="The same seed gives the same result.")]
-Deadline = Annotated[int | None, typer.Option("--deadline", metavar="SECONDS", help="Stop the job after this long.")]
-Priority = Annotated[int | None, typer.Option("--priority", min=-100, max=100, help="Higher goes first.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it to its end; the exit status is its result.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end in silence; the exit status is its result.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Have it checked and planned, and start nothing.")]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is learned from, or measured on."""
+
+    data: Annotated[str, typer.Option("--data", "-d", metavar="URI", help="A Parquet or CSV URI, or sklearn://NAME.")]
+    target: Annotated[str, typer.Option("--target", "-t", help="The column to predict.")] = "target"
+    feature: Annotated[
+        list[str],
+        typer.Option("--feature", metavar="COLUMN", help="A column to learn from (again for more); all others."),
+    ] = field(default_factory=list)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return {"uri": self.data, "target": self.target, **({"features": self.feature} if self.feature else {})}
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What is trained."""
+
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train: see `ratchet recipes`.")] = "tabular"
+    model: ModelName = None
+    param: Annotated[
+        list[str], typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter of the recipe.")
+    ] = field(default_factory=list)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        from ratchet.cli.files import assignments
+
+        return {"recipe": self.recipe, "params": assignments(self.param, "-p"), "model": self.model}
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a job takes of the cluster, and when. What is not given is left to the server."""
+
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, help="Processes that work together.", rich_help_panel=_JOB)
+    ] = 1
+    cpus: Annotated[float | None, typer.Option("--cpus", help="CPUs for each worker.", rich_help_panel=_JOB)] = None
+    gpus: Annotated[float | None, typer.Option("--gpus", help="GPUs for each worker.", rich_help_panel=_JOB)] = None
+    memory: Annotated[
+        float | None, typer.Option("--memory", metavar="GIB", help="Memory for each worker.", rich_help_panel=_JOB)
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The same seed gives the same result.", rich_help_panel=_JOB)
+    ] = None
+    deadline: Annotated[
+        int | None,
+        typer.Option("--deadline", metavar="SECONDS", help="Stop the job after this long.", rich_help_panel=_JOB),
+    ] = None
+    priority: Annotated[
+        int | None, typer.Option("--priority", min=-100, max=100, help="Higher goes first.", rich_help_panel=_JOB)
+    ] = None
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        asked = {"cpus_per_worker": self.cpus, "gpus_per_worker": self.gpus, "memory_gib_per_worker": self.memory}
+        given = {name: value for name, value in asked.items() if value is not None}
+        resources = {"workers": self.workers, **given}
+        return {"resources": resources, "seed": self.seed, "deadline_s": self.deadline, "priority": self.priority}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Its name, and whether one stays with it."""
+
+    name: Annotated[str | None, typer.Option("--name", help="A name for the job.", rich_help_panel=_JOB)] = None
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", "-f", help="Watch it to its end; the exit status is its result.", rich_help_panel=_JOB
+        ),
+    ] = False
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Wait for its end in silence; the exit status is its result.", rich_help_panel=_JOB
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Have it checked and planned, and start nothing.", rich_help_panel=_JOB)
+    ] = False
 
 
 def add_to(app: App) -> None:
@@ -55,151 +126,74 @@ def add_to(app: App) -> None:
     )(evaluate)
 
 
-def train(
-    data: Data,
-    target: Target = "target",
-    feature: Features = [],  # noqa: B006  typer reads it, and gives a new list each time
-    recipe: Recipe = "tabular",
-    model: ModelName = None,
-    param: Params = [],  # noqa: B006
-    workers: Workers = 1,
-    cpus: Cpus = None,
-    gpus: Gpus = None,
-    name: JobName = None,
-    seed: Seed = None,
-    deadline: Deadline = None,
-    priority: Priority = None,
-    follow: Follow = False,
-    wait: Wait = False,
-    dry_run: DryRun = False,
-) -> None:
+def train(table: Table, learning: Learning, room: Room, submission: Submission) -> None:
     """Train one model."""
-    from ratchet.cli.files import assignments
-
-    spec = {
-        **common("train", name, seed, deadline, priority, resources(workers, cpus, gpus)),
-        "recipe": recipe,
-        "data": _data(data, target, feature),
-        "params": assignments(param, "-p"),
-        "model": model,
-    }
-    start(spec, follow=follow, wait=wait, dry_run=dry_run)
+    start({"kind": "train", "data": table.spec, **learning.spec, **room.spec}, submission)
 
 
 def sweep(
-    data: Data,
+    table: Table,
     search: Annotated[
         list[str], typer.Option("-s", "--search", metavar="NAME=RANGE", help="LOW..HIGH, log:LOW..HIGH or [A,B,C].")
     ],
-    target: Target = "target",
-    feature: Features = [],  # noqa: B006
-    recipe: Recipe = "tabular",
-    model: ModelName = None,
-    param: Params = [],  # noqa: B006
+    learning: Learning,
+    room: Room,
+    submission: Submission,
     trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many to try.")] = 8,
     concurrent: Annotated[int, typer.Option("--concurrent", "-c", min=1, help="How many at once.")] = 2,
     metric: Annotated[str, typer.Option("--metric", help="What to look at.")] = "val/loss",
     mode: Annotated[str, typer.Option("--mode", help="`min` or `max`.")] = "min",
-    workers: Workers = 1,
-    cpus: Cpus = None,
-    gpus: Gpus = None,
-    name: JobName = None,
-    seed: Seed = None,
-    deadline: Deadline = None,
-    priority: Priority = None,
-    follow: Follow = False,
-    wait: Wait = False,
-    dry_run: DryRun = False,
 ) -> None:
     """Search a recipe's parameters; bad trials are stopped early, the best one is registered."""
-    from ratchet.cli.files import assignments, search_space
+    from ratchet.cli.files import search_space
 
     spec = {
-        **common("sweep", name, seed, deadline, priority, resources(workers, cpus, gpus)),
-        "recipe": recipe,
-        "data": _data(data, target, feature),
-        "params": assignments(param, "-p"),
+        "kind": "sweep",
+        "data": table.spec,
+        **learning.spec,
         "search": search_space(search),
         "trials": trials,
         "max_concurrent": concurrent,
         "metric": metric,
         "mode": mode,
-        "model": model,
+        **room.spec,
     }
-    start(spec, follow=follow, wait=wait, dry_run=dry_run)
+    start(spec, submission)
 
 
 def evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL:VERSION", help="The versions to measure.")],
-    data: Data,
-    target: Target = "target",
-    feature: Features = [],  # noqa: B006
-    name: JobName = None,
-    follow: Follow = False,
-    wait: Wait = False,
-    dry_run: DryRun = False,
+    table: Table,
+    submission: Submission,
 ) -> None:
     """Measure model versions on the same test split of the same data."""
     from ratchet.cli.names import model_version
 
     chosen = [model_version(text) for text in models]
-    spec = {
-        **common("evaluate", name, None, None, None, {}),
-        "data": _data(data, target, feature),
-        "models": [{"name": model, "version": version} for model, version in chosen],
-    }
-    start(spec, follow=follow, wait=wait, dry_run=dry_run)
-
-
-def common(
-    kind: str, name: str | None, seed: int | None, deadline: int | None, priority: int | None, resources: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "name": name,
-        "seed": seed,
-        "deadline_s": deadline,
-        "priority": priority,
-        "resources": resources or None,
-    }
-
-
-def _data(uri: str, target: str, features: list[str]) -> dict[str, Any]:
-    return {"uri": uri, "target": target, **({"features": features} if features else {})}
-
-
-def resources(workers: int, cpus: float | None, gpus: float | None, memory_gib: float | None = None) -> dict[str, Any]:
-    asked = {
-        "workers": workers,
-        "cpus_per_worker": cpus,
-        "gpus_per_worker": gpus,
-        "memory_gib_per_worker": memory_gib,
-    }
-    return {name: value for name, value in asked.items() if value is not None}
+    versions = [{"name": model, "version": version} for model, version in chosen]
+    start({"kind": "evaluate", "data": table.spec, "models": versions}, submission)
 
 
 def start(
     spec: dict[str, Any],
+    submission: Submission,
     *,
     prepare: Callable[[Client], dict[str, Any]] = lambda ratchet: {},
-    follow: bool,
-    wait: bool,
-    dry_run: bool,
 ) -> None:
     """Submits a job (what is None is left to the server), and stays with it as asked. `prepare` gives more fields."""
     from ratchet.cli import output
     from ratchet.cli.context import client
 
-    body = {name: value for name, value in spec.items() if value is not None}
+    body = {name: value for name, value in {**spec, "name": submission.name}.items() if value is not None}
     with client() as ratchet:
         body |= prepare(ratchet)
-        if dry_run:
+        if submission.dry_run:
             plan = ratchet.jobs.plan(body)
             output.emit(plan, lambda: show_plan(plan))
             return
         job = ratchet.jobs.submit(body)
         output.say(f"Submitted [bold]{job.id}[/bold] ({job.kind}).")
-        finish(ratchet, job, follow=follow, wait=wait)
+        finish(ratchet, job, follow=submission.follow, wait=submission.wait)
 
 
 def finish(ratchet: Client, job: Job, *, follow: bool, wait: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 from ratchet.cli import output
 from ratchet.cli.app import App
 from ratchet.cli.context import client
-from ratchet.cli.options import LIMIT, Filter, Limit, OrderBy
+from ratchet.cli.options import Listing
 
 if TYPE_CHECKING:
     from ratchet.sdk.resources import Webhook
@@ -23,19 +23,17 @@ Events = Annotated[
 
 
 @app.add("list", "ratchet webhooks list")
-def list_webhooks(filter: Filter = None, order_by: OrderBy = None, limit: Limit = LIMIT) -> None:
+def list_webhooks(listed: Listing) -> None:
     """List webhooks."""
     with client() as ratchet:
-        found = list(ratchet.webhooks.list(filter=filter, order_by=order_by, limit=limit))
-    output.emit(
+        found = list(ratchet.webhooks.list(**vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["WEBHOOK", "URL", "EVENTS", "STATUS", "FAILURES"],
-            ([one.name, one.url, ", ".join(one.events), _state(one), one.failures] for one in found),
-            empty="No webhooks yet. The first: ratchet webhooks create NAME https://…",
-        ),
+        ["WEBHOOK", "URL", "EVENTS", "STATUS", "FAILURES"],
+        lambda one: [one.name, one.url, ", ".join(one.events), _state(one), one.failures],
+        empty="No webhooks yet. The first: ratchet webhooks create NAME https://…",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("create", "ratchet webhooks create chat https://hooks.example.com/x -e job.failed -e 'alert.*'")
@@ -81,22 +79,17 @@ def send_test(webhook: Name) -> None:
 
 
 @app.add("deliveries", "ratchet webhooks deliveries chat --filter 'status = \"dead\"'")
-def deliveries(webhook: Name, filter: Filter = None, limit: Limit = LIMIT) -> None:
+def deliveries(webhook: Name, listed: Listing) -> None:
     """List what was sent and what became of it."""
     with client() as ratchet:
-        found = list(ratchet.webhooks.deliveries(webhook, filter=filter, limit=limit))
-    output.emit(
+        found = list(ratchet.webhooks.deliveries(webhook, **vars(listed)))
+    output.listing(
         found,
-        lambda: output.table(
-            ["ID", "EVENT", "ACTION", "STATUS", "ATTEMPTS", "ANSWER", "NEXT"],
-            (
-                [one.id, one.event, one.action, output.status(one.status), one.attempts, one.message, one.due_at]
-                for one in found
-            ),
-            empty="Nothing was sent yet.",
-        ),
+        ["ID", "EVENT", "ACTION", "STATUS", "ATTEMPTS", "ANSWER", "NEXT"],
+        lambda one: [one.id, one.event, one.action, output.status(one.status), one.attempts, one.message, one.due_at],
+        empty="Nothing was sent yet.",
+        limit=listed.limit,
     )
-    output.cut(found, limit)
 
 
 @app.add("redeliver", "ratchet webhooks redeliver chat dlv-…")

@@ -14,8 +14,8 @@ class Users(Scope[Mode]):
     """Everybody here; for platform administrators."""
 
     @stream
-    def list(self, /, **filters: Any) -> AsyncIterator[User]:
-        return self._pages(User, self._global("users"), filters)
+    def list(self, /, *, limit: int | None = None, **filters: Any) -> AsyncIterator[User]:
+        return self._pages(User, self._global("users"), filters, limit=limit)
 
     @operation
     async def get(self, id: str) -> User:
@@ -36,8 +36,8 @@ class Members(Scope[Mode]):
     """The users and service accounts of the project, and what each may do."""
 
     @stream
-    def list(self, /, **filters: Any) -> AsyncIterator[Member]:
-        return self._pages(Member, self._address("members"), filters)
+    def list(self, /, *, limit: int | None = None, **filters: Any) -> AsyncIterator[Member]:
+        return self._pages(Member, self._address("members"), filters, limit=limit)
 
     @operation
     async def add(self, user: str, role: str) -> Member:
@@ -59,8 +59,8 @@ class ServiceAccounts(Scope[Mode]):
     """Accounts of the project for programs."""
 
     @stream
-    def list(self, /, **filters: Any) -> AsyncIterator[Member]:
-        return self._pages(Member, self._address("service-accounts"), filters)
+    def list(self, /, *, limit: int | None = None, **filters: Any) -> AsyncIterator[Member]:
+        return self._pages(Member, self._address("service-accounts"), filters, limit=limit)
 
     @operation
     async def create(self, name: str, role: str = "viewer") -> Member:
@@ -77,8 +77,8 @@ class Tokens(Scope[Mode]):
     """Those that open this project alone; with `everywhere` your own for all that you may do."""
 
     @stream
-    def list(self, /, *, everywhere: bool = False, **filters: Any) -> AsyncIterator[Token]:
-        return self._pages(Token, self._of(everywhere), filters)
+    def list(self, /, *, everywhere: bool = False, limit: int | None = None, **filters: Any) -> AsyncIterator[Token]:
+        return self._pages(Token, self._of(everywhere), filters, limit=limit)
 
     @operation
     async def create(

@@ -41,11 +41,17 @@ class Webhooks(Collection[Mode, Webhook]):
 
     @stream
     def deliveries(
-        self, webhook: str | Webhook, /, *, filter: str | None = None, limit: int | None = None
+        self,
+        webhook: str | Webhook,
+        /,
+        *,
+        filter: str | None = None,
+        order_by: str | None = None,
+        limit: int | None = None,
     ) -> AsyncIterator[Delivery]:
         """What was sent and what became of it, newest first."""
         address = self._address("webhooks", name_of(webhook), "deliveries")
-        return self._pages(Delivery, address, {"filter": filter}, limit=limit)
+        return self._pages(Delivery, address, {"filter": filter, "order_by": order_by}, limit=limit)
 
     @operation
     async def redeliver(self, webhook: str | Webhook, delivery: str | Delivery) -> Delivery:

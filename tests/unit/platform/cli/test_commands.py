@@ -50,7 +50,7 @@ def test_what_jobs_the_flags_make_the_contract_accepts(ratchet: Any, api: Any) -
     api.will("POST", "/jobs", JOB, 202)
     adapter: TypeAdapter[Any] = TypeAdapter(JobSpec)
     for command in (
-        "train -d sklearn://x --gpus 1 --cpus 2 --seed 3 --deadline 60 --priority 5 --feature a --name n",
+        "train -d sklearn://x --memory 2 --gpus 1 --cpus 2 --seed 3 --deadline 60 --priority 5 --feature a --name n",
         "sweep -d sklearn://x -s a=0..1 --trials 3 -c 1 --metric val/accuracy --mode max",
         "evaluate bc:1 bc:2 -d sklearn://x",
     ):
@@ -258,7 +258,10 @@ def test_quiet_hides_no_secret_that_is_shown_once(ratchet: Any, api: Any) -> Non
     assert (result.stdout, result.stderr) == ("rt_secret\n", "")
 
 
-@pytest.mark.parametrize("group", ["jobs", "models", "endpoints", "abtests", "monitors", "pipelines", "webhooks"])
+LISTS = ["jobs", "models", "endpoints", "abtests", "monitors", "pipelines", "webhooks", "projects", "events"]
+
+
+@pytest.mark.parametrize("group", [*LISTS, "users", "members", "service-accounts", "tokens"])
 def test_every_list_is_filtered_ordered_and_cut(ratchet: Any, api: Any, group: str) -> None:
     api.will("GET", f"/{group}", {"items": [{"id": f"x-{i}", "name": f"x-{i}"} for i in range(3)]})
     result = ratchet(group, "list", "--filter", 'name ~ "x"', "--order-by", "created_at desc", "-n", "3")

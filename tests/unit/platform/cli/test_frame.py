@@ -42,6 +42,12 @@ def test_every_list_is_filtered_ordered_and_cut_off(path: tuple[str, ...]) -> No
     assert {"--filter", "--order-by", "--limit"} <= options(COMMANDS[path])
 
 
+@pytest.mark.parametrize("name", ["train", "sweep", "run", "batch"])
+def test_every_job_is_given_its_room_in_the_same_words(name: str) -> None:
+    room = {"--workers", "--cpus", "--gpus", "--memory", "--seed", "--deadline", "--priority"}
+    assert room | {"--name", "--follow", "--wait", "--dry-run"} <= options(COMMANDS[name,])
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_no_option_is_a_secret(path: tuple[str, ...]) -> None:
     """What is typed is seen by everybody on the machine, and kept by the shell."""
