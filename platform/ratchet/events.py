@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ratchet.db import Base, db_now
-from ratchet.fields import Fields, column, values
+from ratchet.lists.fields import Fields, column, values
 
 SYSTEM = "system"
 """The actor when a reconciler acts on its own: a retry, a verdict, an alert."""

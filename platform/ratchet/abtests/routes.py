@@ -12,7 +12,7 @@ from ratchet.auth import Reader, Writer
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession
 from ratchet.idempotency import IdempotentSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.routing import Router
 
 router = Router(prefix="/projects/{project}/abtests")

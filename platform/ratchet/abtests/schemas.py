@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ratchet.abtests.status import ABTestStatus
 from ratchet.abtests.tables import ABTest
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet_pipelines.spec import Name
 
 MetricKind = Literal["accuracy", "mean_outcome", "absolute_error", "squared_error"]

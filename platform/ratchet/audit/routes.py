@@ -13,7 +13,7 @@ from ratchet.auth import Admin, Reader
 from ratchet.db import ReadSession
 from ratchet.errors import FieldError, Invalid
 from ratchet.events import EVENT_FIELDS, EventView
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.routing import Router
 
 router = Router(tags=["events"])

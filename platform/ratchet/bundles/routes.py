@@ -15,7 +15,7 @@ from ratchet.auth import Reader, Writer
 from ratchet.bundles import receive, service
 from ratchet.bundles.schemas import BUNDLE_FIELDS, BundleView
 from ratchet.db import ReadSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.routing import Router
 
 router = Router(tags=["bundles"])

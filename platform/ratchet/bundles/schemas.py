@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from ratchet.bundles.tables import Bundle
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 
 
 class BundleView(BaseModel):

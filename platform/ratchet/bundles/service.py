@@ -11,7 +11,7 @@ from ratchet import events
 from ratchet.bundles.tables import Bundle
 from ratchet.db import new_id
 from ratchet.errors import NotFound
-from ratchet.paging import Page
+from ratchet.lists.paging import Page
 from ratchet_pipelines.archives import Content
 
 

@@ -24,7 +24,7 @@ from ratchet.endpoints.schemas import (
 from ratchet.endpoints.tables import Endpoint
 from ratchet.errors import Unavailable
 from ratchet.idempotency import IdempotentSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.routing import Router
 from ratchet.settings import Settings
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from ratchet.endpoints.status import Status
 from ratchet.endpoints.tables import Endpoint, Outcome
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet_pipelines.spec import Alias, Name
 
 MAX_VARIANTS = 20

@@ -38,8 +38,8 @@ from ratchet.identity.schemas import (
     UserView,
 )
 from ratchet.identity.tables import Account, Token
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.logs import logger
-from ratchet.paging import Page, PageOf, listing
 from ratchet.projects.service import visible
 from ratchet.projects.tables import Project
 from ratchet.routing import Router

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet.fields import Fields, Kind, attribute, column
 from ratchet.identity.roles import Role, Scope
 from ratchet.identity.tables import Account, AccountKind, Membership, Source, Token
+from ratchet.lists.fields import Fields, Kind, attribute, column
 from ratchet_pipelines.spec import Name
 
 UserName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]

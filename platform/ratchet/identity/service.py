@@ -24,7 +24,7 @@ from ratchet.identity.schemas import (
     UserChanges,
 )
 from ratchet.identity.tables import Account, AccountKind, Membership, Source, Token, TokenKind
-from ratchet.paging import Page
+from ratchet.lists.paging import Page
 
 USER, SERVICE = AccountKind.USER.value, AccountKind.SERVICE.value
 

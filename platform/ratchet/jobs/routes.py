@@ -24,7 +24,7 @@ from ratchet.jobs.logfilter import LogFilter, LogLevel
 from ratchet.jobs.schemas import JOB_FIELDS, TRIAL_FIELDS, JobView, LogView, MetricsView, PlanView, TrialView, WaitView
 from ratchet.jobs.status import JobStatus
 from ratchet.jobs.tables import Job
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.queue import explain
 from ratchet.routing import Router
 from ratchet.settings import Settings

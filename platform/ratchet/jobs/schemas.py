@@ -9,13 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from sqlalchemy import String, func
 
-from ratchet.fields import Fields, Kind, attribute, column, numbers, values
 from ratchet.jobs import classify
 from ratchet.jobs.classify import Failure
 from ratchet.jobs.logfiles import Line
 from ratchet.jobs.logfilter import LogLevel
 from ratchet.jobs.status import JobStatus, Reason
 from ratchet.jobs.tables import Attempt, Job
+from ratchet.lists.fields import Fields, Kind, attribute, column, numbers, values
 from ratchet_pipelines.logs.entries import LEVELS
 
 

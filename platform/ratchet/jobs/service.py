@@ -19,7 +19,7 @@ from ratchet.jobs.retry import History
 from ratchet.jobs.schemas import EngineRequestView, PlanView
 from ratchet.jobs.status import MOVES, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
-from ratchet.paging import Page
+from ratchet.lists.paging import Page
 from ratchet.queue import explain, quotas
 from ratchet.queue import service as queue
 from ratchet.reconciler.loop import make_due

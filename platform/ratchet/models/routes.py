@@ -16,6 +16,7 @@ from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
 from ratchet.errors import NotFound, Unavailable
 from ratchet.idempotency import IdempotentSession
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.models import service
 from ratchet.models.schemas import (
     ALIAS_MOVE_FIELDS,
@@ -29,7 +30,6 @@ from ratchet.models.schemas import (
     PromotionView,
     VersionView,
 )
-from ratchet.paging import Page, PageOf, listing
 from ratchet.routing import Router
 from ratchet_pipelines.catalog import suggestion
 from ratchet_pipelines.spec import NAME_PATTERN, Alias, RunTag

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ratchet.fields import Fields, attribute, column
-from ratchet.fields import Kind as FieldKind
+from ratchet.lists.fields import Fields, attribute, column
+from ratchet.lists.fields import Kind as FieldKind
 from ratchet.models.status import Status
 from ratchet.models.tables import AliasMove, Promotion
 from ratchet_pipelines.catalog import suggestion

@@ -11,6 +11,7 @@ from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession, now
 from ratchet.errors import NotFound
 from ratchet.idempotency import IdempotentSession
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.monitors import service
 from ratchet.monitors.schemas import (
     ALERT_FIELDS,
@@ -24,7 +25,6 @@ from ratchet.monitors.schemas import (
 )
 from ratchet.monitors.status import MonitorStatus
 from ratchet.monitors.tables import Alert, Check, Monitor
-from ratchet.paging import Page, PageOf, listing
 from ratchet.routing import Router
 
 router = Router(prefix="/projects/{project}")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ratchet.cron import cron
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet.monitors.status import CheckStatus, MonitorStatus, Verdict
 from ratchet.monitors.tables import Alert, Check, Monitor
 from ratchet_pipelines.spec import Name

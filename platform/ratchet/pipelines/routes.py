@@ -9,7 +9,7 @@ from ratchet.auth import Reader, Writer
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotentSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.pipelines import service
 from ratchet.pipelines.schemas import (
     PIPELINE_FIELDS,

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ratchet.abtests.schemas import ABTestSettings
 from ratchet.cron import cron
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet.models.schemas import Gate
 from ratchet.pipelines.status import RunStatus
 from ratchet.pipelines.tables import Pipeline, PipelineRun

@@ -7,7 +7,7 @@ from fastapi import Depends
 from ratchet.auth import Admin, Reader
 from ratchet.db import ReadSession
 from ratchet.idempotency import IdempotentSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.projects import service
 from ratchet.projects.schemas import PROJECT_FIELDS, NewProject, ProjectView
 from ratchet.projects.tables import Project

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet.projects.tables import Project
 from ratchet_pipelines.spec import Name
 

@@ -10,7 +10,7 @@ from ratchet.auth import Admin, Writer
 from ratchet.conditional import IfMatchHeader
 from ratchet.db import ReadSession, WriteSession
 from ratchet.idempotency import IdempotentSession
-from ratchet.paging import Page, PageOf, listing
+from ratchet.lists.paging import Page, PageOf, listing
 from ratchet.routing import Router
 from ratchet.sealed import unseal
 from ratchet.settings import Settings

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ratchet.fields import Fields, column
+from ratchet.lists.fields import Fields, column
 from ratchet.webhooks.status import DeliveryStatus
 from ratchet.webhooks.tables import Delivery, Webhook
 from ratchet_pipelines.spec import Name

@@ -7,7 +7,7 @@ import pytest
 from ratchet.errors import Invalid, NotFound
 from ratchet.jobs import service
 from ratchet.jobs.schemas import JOB_FIELDS
-from ratchet.paging import page
+from ratchet.lists.paging import page
 
 UNIFORM = {"kind": "uniform", "low": 1e-4, "high": 1e-1, "log": True}
 

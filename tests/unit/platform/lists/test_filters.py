@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.accounts import token_of
 
-from ratchet import filters, paging
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
 from ratchet.errors import Invalid
-from ratchet.fields import Field, Fields
 from ratchet.jobs.schemas import JOB_FIELDS
 from ratchet.jobs.tables import Job
+from ratchet.lists import filters, paging
+from ratchet.lists.fields import Field, Fields
 from ratchet.settings import Settings
 
 JOBS = "/api/v1/projects/default/jobs"

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from ratchet.errors import FieldError, Invalid
-from ratchet.fields import Field, Fields, Kind
+from ratchet.lists.fields import Field, Fields, Kind
 from ratchet_pipelines.catalog import suggestion
 
 MAX_DEPTH = 20

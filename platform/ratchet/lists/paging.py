@@ -23,11 +23,11 @@ from pydantic import BaseModel
 from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.orm import Session
 
-from ratchet import filters, matching
 from ratchet.errors import FieldError, Invalid
-from ratchet.fields import Fields
-from ratchet.filters import Comparison, Node, Term
-from ratchet.ordering import Order
+from ratchet.lists import filters, matching
+from ratchet.lists.fields import Fields
+from ratchet.lists.filters import Comparison, Node, Term
+from ratchet.lists.ordering import Order
 
 MAX_PAGE_SIZE = 1_000
 FIRST_STRETCH = 1_000

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_, union_all
 
-from ratchet.fields import Fields, Kind
-from ratchet.filters import Term
+from ratchet.lists.fields import Fields, Kind
+from ratchet.lists.filters import Term
 
 NOTHING: dict[Kind, Any] = {
     Kind.TEXT: "",

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, not_, or_
 
-from ratchet.fields import Kind
-from ratchet.filters import And, Comparison, Node, Not, Or, is_number
+from ratchet.lists.fields import Kind
+from ratchet.lists.filters import And, Comparison, Node, Not, Or, is_number
 
 
 def narrowed(query: Select[Any], parts: Iterable[Node]) -> Select[Any]:

@@ -96,7 +96,7 @@ class Fields:
     """The fields of a list by name. `key` is the unique one that breaks ties; `order` is the order when none is asked.
 
     `indexed` are the fields with an index (scope, field, `order`, `key`): by them, by `order` and by `key` a list is
-    found and ordered however long it is. Anything else is looked for a stretch at a time: see `ratchet.paging`.
+    found and ordered however long it is. Anything else is looked for a stretch at a time: see `ratchet.lists.paging`.
     """
 
     of: Mapping[str, Field]

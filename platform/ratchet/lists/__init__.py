@@ -1,0 +1,1 @@
+"""Lists of resources: what they can be filtered and ordered by, the grammar of that, and their pages."""
