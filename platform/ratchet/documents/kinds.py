@@ -11,23 +11,20 @@ from sqlalchemy.orm import Session
 
 from ratchet.abtests import service as abtests
 from ratchet.abtests.schemas import NewABTest
-from ratchet.abtests.tables import ABTest
 from ratchet.endpoints import service as endpoints
 from ratchet.endpoints.schemas import EndpointUpdate, EndpointView, NewEndpoint
 from ratchet.endpoints.tables import Endpoint
 from ratchet.errors import Conflict, NotFound
 from ratchet.monitors import service as monitors
 from ratchet.monitors.schemas import MonitorSettings, NewMonitor
-from ratchet.monitors.tables import Monitor
 from ratchet.pipelines import service as pipelines
 from ratchet.pipelines.schemas import NewPipeline, PipelineSettings
 from ratchet.pipelines.tables import Pipeline
 from ratchet.queue import quotas
-from ratchet.queue.schemas import NewQuota, QuotaView
+from ratchet.queue.schemas import NewQuota
 from ratchet.settings import Settings
 from ratchet.webhooks import service as webhooks
 from ratchet.webhooks.schemas import NewWebhook, WebhookChanges, WebhookView
-from ratchet.webhooks.tables import Webhook
 from ratchet_pipelines.spec import JobSpec
 
 JOBS: dict[str, type[BaseModel]] = {
@@ -100,33 +97,13 @@ def _replace_endpoint(session: Session, row: Endpoint, new: NewEndpoint, actor: 
     return endpoints.replace_variants(session, row, new.variants, actor, replicas=new.replicas)
 
 
-def _like(model: type[BaseModel], row: Any) -> Any:
-    """A document from the columns of the same names."""
-    return model.model_validate({name: getattr(row, name) for name in model.model_fields})
-
-
-def _abtest(row: ABTest) -> NewABTest:
-    found: NewABTest = _like(NewABTest, row)
-    return found
-
-
-def _monitor(row: Monitor) -> NewMonitor:
-    found: NewMonitor = _like(NewMonitor, row)
-    return found
+def _columns(model: type[BaseModel]) -> Callable[[Any], BaseModel]:
+    """A document from the attributes of the same names."""
+    return lambda row: model.model_validate({name: getattr(row, name) for name in model.model_fields})
 
 
 def _pipeline(row: Pipeline) -> NewPipeline:
     return NewPipeline(name=row.name, schedule=row.schedule, **row.spec)
-
-
-def _webhook(row: Webhook) -> NewWebhook:
-    found: NewWebhook = _like(NewWebhook, row)
-    return found
-
-
-def _quota(view: QuotaView) -> NewQuota:
-    found: NewQuota = _like(NewQuota, view)
-    return found
 
 
 KINDS: dict[str, Kind] = {
@@ -146,7 +123,7 @@ KINDS: dict[str, Kind] = {
         update=None,
         find=_found(abtests.get),
         view=None,
-        document=_abtest,
+        document=_columns(NewABTest),
         create=lambda session, project, new, actor, settings: abtests.create(
             session, project=project, new=new, actor=actor
         ),
@@ -157,7 +134,7 @@ KINDS: dict[str, Kind] = {
         update=MonitorSettings,
         find=_found(monitors.get),
         view=lambda session, row, settings: monitors.view(session, row),
-        document=_monitor,
+        document=_columns(NewMonitor),
         create=lambda session, project, new, actor, settings: monitors.create(
             session, project=project, new=new, actor=actor
         ),
@@ -181,7 +158,7 @@ KINDS: dict[str, Kind] = {
         update=WebhookChanges,
         find=_found(webhooks.get),
         view=lambda session, row, settings: WebhookView.of(row),
-        document=_webhook,
+        document=_columns(NewWebhook),
         create=lambda session, project, new, actor, settings: webhooks.create(
             session, project, new, settings, actor=actor
         ),
@@ -196,7 +173,7 @@ KINDS: dict[str, Kind] = {
         update=NewQuota,
         find=lambda session, project, name: quotas.get(session, project),
         view=None,
-        document=_quota,
+        document=_columns(NewQuota),
         create=lambda session, project, new, actor, settings: quotas.put(session, project, new, actor=actor),
         replace=lambda session, view, new, actor, settings: quotas.put(session, view.project, new, actor=actor),
         named=False,

@@ -57,14 +57,11 @@ def put(session: Session, project: str, new: NewQuota, *, actor: str) -> QuotaVi
     return get(session, project)
 
 
-def limits(session: Session, project: str) -> Amount:
-    return service.limits(session.get(Quota, project))
-
-
 def bounds(session: Session, project: str) -> tuple[Cluster | None, Amount]:
     """The cluster, and the project's limits: all that a submission is held against, at one look."""
     found = session.execute(_BOUNDS, {"project": project}).one_or_none()
-    return (None, limits(session, project)) if found is None else (found[0], service.limits(found[1]))
+    cluster, quota = found if found is not None else (None, session.get(Quota, project))
+    return cluster, service.limits(quota)
 
 
 def charge(session: Session, *, project: str, gpus: float, start: datetime, end: datetime) -> None:
