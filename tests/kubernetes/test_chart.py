@@ -224,6 +224,17 @@ def test_every_setting_is_one_that_the_platform_knows(render: Render) -> None:
     assert from_environment(settings).port == 8470
 
 
+def test_what_the_values_say_of_the_reconciler_is_what_it_reads(render: Render) -> None:
+    values = {
+        "reconciler": {"maxConcurrentJobs": 5, "logRetentionDays": 7},
+        "webhooks": {"allowHttp": True, "allowedNetworks": ["10.20.0.0/16"]},
+    }
+    data = next(thing["data"] for thing in render(values) if thing["metadata"]["name"] == "ratchet-settings")
+    settings = from_environment(data)
+    assert (settings.max_concurrent_jobs, settings.log_retention_days, settings.webhook_allow_http) == (5, 7, True)
+    assert [str(network) for network in settings.webhook_allowed_networks] == ["10.20.0.0/16"]
+
+
 def from_environment(given: Object) -> Settings:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
