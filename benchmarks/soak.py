@@ -101,7 +101,7 @@ def growth(samples: Sequence[tuple[float, float, int]]) -> tuple[float, float, i
 def counts(url: str) -> dict[str, int]:
     engine = db.open_engine(url)
     with db.read_only(db.session_factory(engine)) as session:
-        found = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all())
+        found = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).all())
     engine.dispose()
     return found
 

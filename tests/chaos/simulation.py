@@ -194,7 +194,7 @@ class World:
             runners = [runner for runner in loop.runners if runner.reconciler.name in due]
             self.rng.shuffle(runners)
             for runner in runners:
-                for row_id, lease in runner.claim():
+                for row_id, lease in runner.claim(runner.free()):
                     runner.step(row_id, lease)
         finally:
             self.looking = before

@@ -37,7 +37,9 @@ Seen = TypeVar("Seen")
 Found = TypeVar("Found")
 
 POLL_S = 0.1
-"""How often the database is asked, in one query for all reconcilers, what is due."""
+"""How often the database is asked, in one query for all reconcilers, what is due; sooner when a step has ended."""
+LEAST_S = 0.02
+"""But never sooner than this."""
 PAUSE_S = 1.0
 """After the database failed."""
 UNHEALTHY_S = 60.0
@@ -140,6 +142,7 @@ class Loop:
                 else:
                     self.stirred.wait(POLL_S)
                     self.stirred.clear()
+                    self.stopping.wait(max(self._asked_at + LEAST_S - time.monotonic(), 0))
         finally:
             self.stop()
             for runner in self.runners:
@@ -183,7 +186,7 @@ class Runner(threading.Thread):
         self.loop = loop
         self.reconciler = reconciler
         self.wake = threading.Event()
-        """Something is due, or a worker came free."""
+        """Something is due, or a worker came free where all were busy."""
         self._busy = 0
         self._lock = threading.Lock()
 
@@ -193,16 +196,22 @@ class Runner(threading.Thread):
                 while not self.loop.stopping.is_set():
                     self.wake.wait()
                     self.wake.clear()
-                    while taken := self.claim():
+                    free = self.free()
+                    while taken := self.claim(free):
                         for row_id, lease in taken:
                             pool.submit(self.step, row_id, lease)
+                        if len(taken) < free:
+                            break  # there were no more
+                        free = self.free()
         finally:  # a loop with one reconciler less would look alive: rather none, and a new start
             self.loop.stop()
 
-    def claim(self) -> list[tuple[str, int]]:
-        """As many rows as there are workers free; none when the database did not answer."""
+    def free(self) -> int:
         with self._lock:
-            free = self.reconciler.workers - self._busy
+            return self.reconciler.workers - self._busy
+
+    def claim(self, free: int) -> list[tuple[str, int]]:
+        """As many rows as there are workers free; none when the database did not answer."""
         if not free or self.loop.stopping.is_set():
             return []
         try:
@@ -234,8 +243,10 @@ class Runner(threading.Thread):
             observe.steps_total.labels(self.name, outcome).inc()
             observe.step_seconds.labels(self.name).observe(time.perf_counter() - began)
             with self._lock:
+                full = self._busy == self.reconciler.workers
                 self._busy -= 1
-            self.wake.set()
+            if full:  # there may be rows that none was free for
+                self.wake.set()
             self.loop.stirred.set()
 
     def _postpone(self, row_id: str, lease: int) -> None:
