@@ -1,6 +1,6 @@
 """How much killing the control plane takes: worlds in memory, and with `--real 20` as many on a real Ray.
 
-python benchmarks/chaos.py [--seeds 320] [--real 20]
+python -m benchmarks.chaos [--seeds 320] [--real 20]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the whole stack takes of the machine while idle, part by part, against its budget of 1.5 GB.
 
-    python benchmarks/idle_memory.py [--home HOME]
+    python -m benchmarks.idle_memory [--home HOME]
 
 Measures the stack in HOME if one runs there, else starts one in a temporary folder. Proportional set size
 (/proc/<pid>/smaps_rollup): shared pages are counted once. Exits with 1 when over budget.

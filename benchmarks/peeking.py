@@ -1,6 +1,6 @@
 """How often an A/B test that is watched while it runs is wrong, and how often it finds what is there.
 
-    python benchmarks/peeking.py [--runs 10000]
+    python -m benchmarks.peeking [--runs 10000]
 
 The set-up is that of N. Podlozhniy's comparison (seqabpy; the same as Spotify's of 2023): a look after every unit,
 one-sided at 5 %, so our two-sided interval is taken at 10 % and only its upper side counted. N(1, 1) has 500 units in

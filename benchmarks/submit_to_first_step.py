@@ -1,6 +1,6 @@
 """How long a training takes from its submission to its first step, through the platform and past it, in turns.
 
-    python benchmarks/submit_to_first_step.py [--rounds 3] [--epochs 3]
+    python -m benchmarks.submit_to_first_step [--rounds 3] [--epochs 3]
 
 Starts a stack in a temporary folder and trains the same net on the same data over two workers, in turns:
 
