@@ -20,7 +20,10 @@ PAGES = {
     "/jobs/{sweep}": "cancer-sweep",
     "/jobs/{failed}": "cancer-target",
     "/jobs/{custom}": "own-program",
+    "/jobs/{queued}": "cancer-large",
     "/jobs/new": "New job",
+    "/queue": "Queue",
+    "/queue?all=true": "Queue",
     "/models": "Models",
     "/models/cancer": "cancer",
     "/endpoints": "Endpoints",
@@ -144,9 +147,26 @@ def test_no_other_text_of_the_address_is_shown(page: Page, mock: str) -> None:
 
 def test_a_waiting_job_says_why(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
     signed_in.goto(f"{mock}/jobs/{ids['queued']}")
-    expect(signed_in.get_by_text("Waits at place 3")).to_be_visible()
-    expect(signed_in.get_by_text("4 of 16 are free").first).to_be_visible()
+    expect(signed_in.get_by_text("Waits at position 3 in the queue.")).to_be_visible()
+    expect(signed_in.get_by_text("4 of 24 are free").first).to_be_visible()
     expect(signed_in.get_by_text("Starts in 6 min at the latest, by deadlines.")).to_be_visible()
+
+
+def test_the_queue_is_reached_from_a_waiting_job_and_says_what_each_job_waits_for(
+    signed_in: Page, mock: str, ids: dict[str, str]
+) -> None:
+    page = signed_in
+    page.goto(f"{mock}/jobs/{ids['queued']}")
+    page.get_by_role("link", name="position 3 in the queue").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="cancer-large"))
+    for what in ("3", "8 CPUs", "4 of 24 are free", "in 20 min by how long such jobs took"):
+        expect(row).to_contain_text(what)
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="vision-1"))
+    for what in ("4 CPUs, 2 GPUs, 48 GiB", "quota of 2", "at the latest, by deadlines"):
+        expect(row).to_contain_text(what)
+    expect(page.get_by_role("meter", name="GPU hours of the month")).to_have_attribute("aria-valuetext", "212.4 of 500")
+    expect(page.get_by_text("24 GiB, no limit")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Sections").get_by_role("link", name="Queue 4 waiting")).to_be_visible()
 
 
 def test_a_failed_job_says_why_and_what_to_do(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
@@ -225,7 +245,9 @@ def test_the_keyboard_reaches_the_rows_and_the_finder(signed_in: Page, mock: str
     expect(page.get_by_role("heading", level=1, name="Monitors")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines"])
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/queue", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines"]
+)
 def test_an_empty_project_says_how_to_begin(page: Page, empty_mock: str, path: str) -> None:
     page.goto(f"{empty_mock}/#token=anything")
     page.get_by_role("heading", name="Overview").wait_for()

@@ -36,7 +36,7 @@ export const RECIPE = {
 export const info = () => ({
   version: "0.1.0",
   urls: { mlflow: "/mlflow", serving: "http://127.0.0.1:8471" },
-  cluster: { status: "ready", cpus: 16, gpus: 2, memory_bytes: 64 * 1024 ** 3, last_seen_at: new Date(Date.now() - 2000).toISOString() },
+  cluster: { status: "ready", cpus: 24, gpus: 2, memory_bytes: 64 * 1024 ** 3, last_seen_at: new Date(Date.now() - 2000).toISOString() },
 });
 
 const DATA = { uri: "sklearn://breast_cancer", target: "target", test_fraction: 0.2, validation_fraction: 0.2 };
@@ -70,7 +70,7 @@ export function jobs() {
   return [
     job(1, "train", "cancer-retrain", "running", 2.4, 0, { metrics: { "train/loss": 0.21, "val/loss": 0.24, "val/accuracy": 0.93 } }),
     job(2, "sweep", "cancer-sweep", "running", 6, 0, { spec: { search: SEARCH, trials: 8, max_concurrent: 2, metric: "val/loss", mode: "min" }, metrics: { "val/loss": 0.0811 } }),
-    job(3, "train", "cancer-large", "queued", 4, 0, { reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free.", spec: { resources: resources(4) } }),
+    job(3, "train", "cancer-large", "queued", 4, 0, { reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 24 are free.", spec: { resources: resources(4) } }),
     job(4, "drift_check", "cancer-drift", "succeeded", 11, 0.4, { metrics: { "drift/drifted_columns": 6, "drift/min_p_value": 1.2e-14 }, spec: { model: { name: "cancer", version: 3 } } }),
     job(5, "evaluate", "gate-cancer-4", "succeeded", 34, 0.3, { metrics: { "v3/accuracy": 0.9649, "v4/accuracy": 0.9737, "test/rows": 114 } }),
     job(6, "train", "cancer-target", "failed", 55, 0.2, { reason: "data_error", engine_status: "FAILED", message: "The table has no column 'diagnosis'. Its columns: mean radius, mean texture, … target. Set data.target to one of them.", failure: FAILURE, spec: { data: { ...DATA, target: "diagnosis" } } }),
@@ -226,3 +226,21 @@ export const events = () => [
   [240, "ada", "job.cancelled", ["job", id("job", 8)], { status: "running" }, { status: "cancelled" }, ""],
   [560, "ada", "abtest.started", ["abtest", id("ab", 2)], null, { status: "running" }, ""],
 ].map(([at, actor, action, [kind, target], before, after, message], i) => ({ id: 90 - i, at: ago(at), actor, action, target: { kind, id: target }, before, after, message }));
+
+const GIB = 1024 ** 3;
+export function queue(count) {
+  const waiting = jobs().find((j) => j.status === "queued");
+  const row = (n, more) => ({ id: id("job", 60 + n), project: "default", kind: "train", name: `vision-${n}`, priority: 0, position: n, reason: "waiting_for_turn", message: "Others are before it.", queued_at: ago(9 - n), cpus: 4, gpus: 0, memory_bytes: 0, predicted_start_at: new Date(Date.now() + n * 400_000 + 30_000).toISOString(), predicted_start_basis: "deadline", ...more });
+  const items = [
+    row(1, { priority: 20, gpus: 2, memory_bytes: 48 * GIB, reason: "waiting_for_quota", message: "Needs 2 GPUs; its project has 1 of its quota of 2." }),
+    row(3, { id: waiting.id, name: waiting.name, priority: 10, reason: waiting.reason, message: waiting.message, queued_at: waiting.created_at, cpus: 8, predicted_start_basis: "history" }),
+    row(4, { kind: "sweep", name: "lr" }),
+    row(5, { cpus: 64, reason: "never_fits", message: "Needs 64 CPUs; the whole cluster has 24.", predicted_start_at: null, predicted_start_basis: null }),
+  ].slice(0, count);
+  const total = { cpus: 24, gpus: 2, memory_bytes: 64 * GIB, jobs: 32 };
+  return { items, length: count ? 5 : 0, total, free: count ? { cpus: 4, gpus: 1, memory_bytes: 40 * GIB, jobs: 27 } : total };
+}
+export const quota = () => ({
+  project: "default", cpus: 20, gpus: 2, memory_bytes: null, jobs: 4, gpu_hours: 500, weight: 2, updated_at: ago(9000),
+  used: { cpus: 20, gpus: 1, memory_bytes: 24 * GIB, jobs: 5, gpu_hours: 212.4 },
+});

@@ -51,14 +51,16 @@ function check(spec) {
 const byId = (list, id, key = "id") => list.find((each) => each[key] === id);
 const GET = {
   info: () => data.info(),
-  me: () => ({ actor: "ada", scope: "admin", projects: ["default", "team-vision"] }),
+  me: () => ({ id: "usr-ada", actor: "ada", scope: "admin", platform_admin: true, projects: ["default", "team-vision"], roles: { default: "admin", "team-vision": "admin" } }),
   recipes: () => [data.RECIPE],
   jobs: (r) => page(r.empty ? [] : filtered(r.query)),
   "jobs/:": (r, id) => byId(data.jobs(), id),
   "jobs/:/metrics": (r, id) => ({ series: data.series(byId(data.jobs(), id)) }),
   "jobs/:/logs": (r, id) => ({ ...logPage(byId(data.jobs(), id), Number(r.query.get("cursor") ?? 0)), complete: true, sources: ["driver", "rank-0", "rank-1"], deleted_at: null }),
   "jobs/:/trials": () => page(data.trials()),
-  "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 16 are free. Two jobs before it need 4 CPUs.", position: 3, ahead: 2, blocked_by: [data.jobs()[0].id], predicted_start_at: new Date(Date.now() + 400_000).toISOString(), predicted_start_basis: "deadline" }),
+  "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 24 are free. Two jobs before it need 4 CPUs.", position: 3, ahead: 2, blocked_by: [data.jobs()[0].id], predicted_start_at: new Date(Date.now() + 400_000).toISOString(), predicted_start_basis: "deadline" }),
+  queue: (r) => data.queue(r.empty ? 0 : 4),
+  quota: () => data.quota(),
   models: (r) => page(r.empty ? [] : data.models().map(({ versions, ...summary }) => ({ ...summary, latest_version: versions.length }))),
   "models/:": (r, id) => byId(data.models(), id, "name"),
   "models/:/promotions": () => page(data.promotions()),
@@ -96,7 +98,7 @@ export function answer(request, response) {
       const errors = check(request.body);
       if (errors.length > 0) return problem(response, 422, "The spec is not valid", `${errors.length} of its fields must be changed.`, { errors });
       if (path === "jobs") return json(response, data.jobs()[0], 202);
-      return json(response, { kind: request.body.kind, cpus: 2, gpus: 0, params: {}, starts_now: true, message: "12 of 16 CPUs are free." });
+      return json(response, { kind: request.body.kind, cpus: 2, gpus: 0, params: {}, starts_now: true, message: "12 of 24 CPUs are free." });
     }
     return json(response, kind.startsWith("pipelines") ? data.runs()[0] : {}, 202);
   }

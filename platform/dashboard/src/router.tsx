@@ -68,6 +68,12 @@ const job = createRoute({
     ...(s.log === true && { log: true }),
   }),
 });
+const queue = createRoute({
+  getParentRoute: () => shell,
+  path: "/queue",
+  component: lazyRouteComponent(() => import("./features/queue/QueuePage"), "QueuePage"),
+  validateSearch: (s: Search): { all?: true | undefined } => ({ ...(s.all === true && { all: true as const }) }),
+});
 
 const models = createRoute({ getParentRoute: () => shell, path: "/models", component: lazyRouteComponent(() => import("./features/models/ModelsPage"), "ModelsPage") });
 const model = createRoute({ getParentRoute: () => shell, path: "/models/$model", component: lazyRouteComponent(() => import("./features/models/ModelPage"), "ModelPage") });
@@ -93,7 +99,7 @@ const events = createRoute({
 
 const tree = root.addChildren([
   signIn,
-  shell.addChildren([overview, jobs, newJob, job, models, model, endpoints, endpoint, abtests, abtest, monitors, monitor, pipelines, run, events]),
+  shell.addChildren([overview, jobs, newJob, job, queue, models, model, endpoints, endpoint, abtests, abtest, monitors, monitor, pipelines, run, events]),
 ]);
 
 export function createAppRouter(queryClient: QueryClient) {

@@ -37,15 +37,24 @@ export const jobsQuery = (project: string, filter: JobFilter) =>
     // A filter that can't be read won't be read better the next time.
     refetchInterval: (query) => (query.state.error instanceof ApiError && query.state.error.status < 500 ? false : 3_000),
   });
-/** Jobs that have a place on the cluster now, and jobs that wait for one. */
-export const onCluster = (project: string) => jobsByStatus(project, ["starting", "running", "unknown", "preempting", "finalizing", "cancelling"]);
-export const inQueue = (project: string) => jobsByStatus(project, ["queued"]);
-const jobsByStatus = (project: string, status: components["schemas"]["JobStatus"][]) =>
+/** Jobs that have a place on the cluster now. */
+export const onCluster = (project: string) =>
   queryOptions({
-    queryKey: [project, "jobs-by-status", status],
-    queryFn: async () => (await body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { status, page_size: 200 } } }))).items,
+    queryKey: [project, "jobs-on-cluster"],
+    queryFn: async () => (await body(api.GET(`${P}/jobs`, { params: { path: { project }, query: { status: [...ON_CLUSTER], page_size: 200 } } }))).items,
     refetchInterval: 3_000,
   });
+const ON_CLUSTER = ["starting", "running", "unknown", "preempting", "finalizing", "cancelling"] as const;
+/** Jobs that wait for a place, in the order of their turns; of all projects for administrators of the platform. */
+export const queueQuery = (project: string, all = false, limit = QUEUE_SHOWN) =>
+  queryOptions({
+    queryKey: [all ? "" : project, "queue", limit],
+    queryFn: () => body(all ? api.GET("/api/v1/queue", { params: { query: { limit } } }) : api.GET(`${P}/queue`, { params: { path: { project }, query: { limit } } })),
+    refetchInterval: 3_000,
+  });
+export const QUEUE_SHOWN = 200;
+export const quotaQuery = (project: string) =>
+  queryOptions({ queryKey: [project, "quota"], queryFn: () => body(api.GET(`${P}/quota`, { params: { path: { project } } })), refetchInterval: STEADY });
 export const recentJobs = (project: string) =>
   queryOptions({
     queryKey: [project, "jobs-recent"],

@@ -27,6 +27,8 @@ export type Alert = S["AlertView"];
 export type Pipeline = S["PipelineView"];
 export type PipelineStep = S["StepView"];
 export type PipelineRun = S["PipelineRunView"];
+export type Queued = S["QueuedJobView"];
+export type ClusterRoom = S["RoomView"];
 export type AuditEvent = S["EventView"];
 
 /** What the API hands on as it is, with no type of its own: a recipe's parameters as JSON Schema. */

@@ -2,7 +2,7 @@ import { Spotlight, type SpotlightActionData } from "@mantine/spotlight";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { endpointsQuery, modelsQuery, monitorsQuery, recentJobs } from "../api/queries";
-import { EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, PlusIcon, ScaleIcon, SearchIcon } from "../shared/icons";
+import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, PlusIcon, ScaleIcon, SearchIcon } from "../shared/icons";
 import { useProject } from "../shared/project";
 import { pathOf } from "../shared/RefLink";
 
@@ -19,6 +19,7 @@ export default function Finder() {
     { id: "new", label: "New job", description: "Train or sweep", leftSection: <PlusIcon />, onClick: go("/jobs/new") },
     { id: "overview", label: "Overview", leftSection: <HomeIcon />, onClick: go("/") },
     { id: "jobs", label: "Jobs", leftSection: <JobsIcon />, onClick: go("/jobs") },
+    { id: "queue", label: "Queue", leftSection: <ClockIcon />, onClick: go("/queue") },
     { id: "models", label: "Models", leftSection: <ModelIcon />, onClick: go("/models") },
     { id: "endpoints", label: "Endpoints", leftSection: <EndpointIcon />, onClick: go("/endpoints") },
     { id: "abtests", label: "A/B tests", leftSection: <ScaleIcon />, onClick: go("/abtests") },

@@ -1,12 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { abtestsQuery, endpointsQuery, onCluster, monitorsQuery, runsQuery } from "../api/queries";
-import { EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, ScaleIcon } from "../shared/icons";
+import { abtestsQuery, endpointsQuery, monitorsQuery, onCluster, queueQuery, runsQuery } from "../api/queries";
+import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, ScaleIcon } from "../shared/icons";
 import { useProject } from "../shared/project";
 
 interface Count {
   value: number | undefined;
-  tone: "run" | "bad";
+  tone: "run" | "bad" | "idle";
   what: string;
 }
 
@@ -14,12 +14,14 @@ interface Count {
 function useCounts(): Record<string, Count> {
   const project = useProject();
   const running = useQuery(onCluster(project));
+  const queue = useQuery(queueQuery(project));
   const endpoints = useQuery(endpointsQuery(project));
   const tests = useQuery(abtestsQuery(project));
   const runs = useQuery(runsQuery(project));
   const monitors = useQuery(monitorsQuery(project));
   return {
     "/jobs": { value: running.data?.length, tone: "run", what: "running" },
+    "/queue": { value: queue.data?.items.length, tone: "idle", what: "waiting" },
     "/endpoints": { value: endpoints.data?.filter((e) => ["failed", "degraded"].includes(e.status)).length, tone: "bad", what: "in trouble" },
     "/abtests": { value: tests.data?.filter((t) => t.status === "running").length, tone: "run", what: "running" },
     "/monitors": { value: monitors.data?.filter((m) => m.last_check?.verdict === "drift").length, tone: "bad", what: "drifting" },
@@ -28,7 +30,7 @@ function useCounts(): Record<string, Count> {
 }
 
 const LINKS = [
-  ["/", "Overview", HomeIcon], ["/jobs", "Jobs", JobsIcon], ["/models", "Models", ModelIcon], ["/endpoints", "Endpoints", EndpointIcon],
+  ["/", "Overview", HomeIcon], ["/jobs", "Jobs", JobsIcon], ["/queue", "Queue", ClockIcon], ["/models", "Models", ModelIcon], ["/endpoints", "Endpoints", EndpointIcon],
   ["/abtests", "A/B tests", ScaleIcon], ["/monitors", "Monitors", MonitorIcon], ["/pipelines", "Pipelines", PipelineIcon], ["/events", "Events", EventsIcon],
 ] as const;
 

@@ -13,7 +13,7 @@ import { walkRows } from "./rows";
 const Finder = lazy(() => import("./Finder"));
 
 const SECTIONS: Record<string, string> = {
-  jobs: "Jobs", models: "Models", endpoints: "Endpoints", abtests: "A/B tests", monitors: "Monitors",
+  jobs: "Jobs", queue: "Queue", models: "Models", endpoints: "Endpoints", abtests: "A/B tests", monitors: "Monitors",
   pipelines: "Pipelines", "pipeline-runs": "Pipelines", events: "Events",
 };
 

@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { isOver, waitQuery } from "../../api/queries";
 import type { Failure, Job } from "../../api/types";
 import { plural, sentence } from "../../shared/format";
@@ -10,7 +11,7 @@ import { Ago } from "../../shared/Time";
 /** When a job will start, as far as can be told, and what that rests on. */
 export function PredictedStart({ at, basis }: { at: string | null | undefined; basis: "history" | "deadline" | null | undefined }) {
   if (!at) return <span className="dim">can't be told</span>;
-  return <><Ago at={at} /> {basis === "deadline" && <span className="dim">at the latest, by deadlines</span>}</>;
+  return <><Ago at={at} /> <span className="dim">{basis === "deadline" ? "at the latest, by deadlines" : basis === "history" && "by how long such jobs took"}</span></>;
 }
 
 function Waits({ job }: { job: Job }) {
@@ -19,7 +20,7 @@ function Waits({ job }: { job: Job }) {
     <div className="notice notice-run">
       <ClockIcon />
       <div>
-        <b>{wait?.position ? `Waits at place ${wait.position}` : "Waits"}</b> {wait?.message || job.message || sentence(job.reason)}
+        <b>Waits{wait?.position ? <> at <Link to="/queue" className="link">position {wait.position} in the queue</Link></> : null}.</b> {wait?.message || job.message || sentence(job.reason)}
         {wait?.predicted_start_at && <div>Starts <PredictedStart at={wait.predicted_start_at} basis={wait.predicted_start_basis} />.</div>}
         {wait?.blocked_by && wait.blocked_by.length > 0 && (
           <div>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { abtestsQuery, endpointsQuery, inQueue, onCluster, modelsQuery, monitorsQuery, runsQuery } from "../../api/queries";
+import { abtestsQuery, endpointsQuery, onCluster, queueQuery, modelsQuery, monitorsQuery, runsQuery } from "../../api/queries";
 import { plural, relativeTime, signed } from "../../shared/format";
 import { EndpointIcon, GateIcon, LoopIcon, MonitorIcon, ScaleIcon, TrainIcon } from "../../shared/icons";
 import { useProject } from "../../shared/project";
@@ -22,7 +22,7 @@ function useStations(): Station[] {
   const project = useProject();
   const now = useNow();
   const running = useQuery(onCluster(project)).data;
-  const queued = useQuery(inQueue(project)).data;
+  const queued = useQuery(queueQuery(project)).data?.items;
   const models = useQuery(modelsQuery(project)).data;
   const endpoints = useQuery(endpointsQuery(project)).data;
   const tests = useQuery(abtestsQuery(project)).data;
