@@ -11,7 +11,7 @@ from ratchet.clients.http import TIMEOUT_S, Http
 from ratchet.clients.ports import ON_HEAD, ClusterInfo, Driver, EngineRefused, EngineUnavailable, JobInfo, RayStatus
 
 PROBE_TIMEOUT_S = 1.0
-WATCH_TIMEOUT_S = 3.0
+WATCH_TIMEOUT_S = 2.5
 MAX_NODES = 10_000
 """`RAY_MAX_LIMIT_FROM_API_SERVER`: more can't be asked for."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 from sqlalchemy import select
@@ -78,12 +78,21 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
     def act(self, seen: Seen) -> Found:
         try:
             self.jobs.alive()
-            size = self.jobs.cluster() if seen.size else None
+            size = self._size(seen) if seen.size else None
+            live = None
+            if seen.sweep and seen.instance and (live := self._sweep(seen)) is None:
+                self.jobs.alive()  # the sweep may have waited for long: whether it answers now is what is noted
+        except EngineError as error:
+            return error
+        return Alive(size, live)
+
+    def _size(self, seen: Seen) -> ClusterInfo | None:
+        try:
+            return self.jobs.cluster()
         except EngineError as error:
             if isinstance(error, EngineSilent) or not seen.ready:
-                return error
-            size = None  # the head lives and only did not say: what was known of its size stays
-        return Alive(size, self._sweep(seen) if seen.sweep and seen.instance else None)
+                raise
+            return None  # the head lives and only did not say: what was known of its size stays
 
     def _sweep(self, seen: Seen) -> tuple[str, ...] | None:
         try:
@@ -102,7 +111,7 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
         row.instance = row.instance or new_id("rt")
         if isinstance(found, EngineError):
             row.misses += 1
-            if row.misses > 1 and (row.last_seen_at is None or moment - row.last_seen_at >= SILENT_FOR):
+            if row.misses > 1 and unheard(row, moment):
                 row.status = UNREACHABLE
             if row.status != "ready":
                 row.message = found.message
@@ -119,6 +128,11 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
             session.flush()
             queue.wake(session)
         return PROBE_EVERY
+
+
+def unheard(row: Cluster | None, moment: datetime) -> bool:
+    """Whether nobody has heard of Ray for so long that one who gets no answer either may take it for lost."""
+    return row is None or row.last_seen_at is None or moment - row.last_seen_at >= SILENT_FOR
 
 
 def _owned(session: Session, submissions: list[str] | tuple[str, ...]) -> frozenset[str]:

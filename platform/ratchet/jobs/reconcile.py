@@ -11,6 +11,7 @@ from ratchet.clients.ports import Clients
 from ratchet.db import now
 from ratchet.endpoints.service import make_serving_due
 from ratchet.jobs import copies, service, steps
+from ratchet.jobs.cluster import unheard
 from ratchet.jobs.status import UNREACHABLE, AttemptStatus, JobStatus, Reason
 from ratchet.jobs.steps import Found, Seen
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
@@ -96,19 +97,19 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
                 return self._stopped(session, row, found)
 
     def _unreachable(self, session: Session, row: Job, seen: Seen, found: steps.Unreachable) -> timedelta:
-        """Nobody knows of a change. Asked again after 1, 2, 4, … seconds; each second while Ray itself is silent."""
+        """Nobody knows of a change. Asked again after 1, 1, 1, 2, 4, … seconds; each second while Ray is silent."""
         row.engine_status = UNREACHABLE
         row.misses += 1
         if seen.overdue and row.status in STOPPED_BY_DEADLINE:
             return self._overran(session, row)
-        cluster = session.get(Cluster, CLUSTER)
-        silent = cluster is not None and cluster.status == UNREACHABLE
+        # Its own look is enough, where Ray has been silent for others too: the probe itself may be held up.
+        silent = unheard(session.get(Cluster, CLUSTER), now(session))
         if silent and row.status == JobStatus.RUNNING:
             reason, message = Reason.WAITING_FOR_CLUSTER, found.message
             service.move(session, row, JobStatus.UNKNOWN, reason=reason, message=message, actor=events.SYSTEM)
         elif row.status != JobStatus.CANCELLING:  # where the message says who asked for it
             service.note(row, reason=Reason(row.reason) if row.reason else None, message=found.message)
-        return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
+        return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(max(row.misses - 3, 0), 10), MAX_BACKOFF_S))
 
     def _queued(self, session: Session, row: Job) -> timedelta | None:
         """The queue decides who starts. Here it is only given up when it has waited for too long."""

@@ -3,8 +3,12 @@ runs in Ray that nobody owns is stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
+from ratchet.clients.ports import EngineSilent
 from ratchet.db import now
 from ratchet.jobs.cluster import SILENT_FOR
 from ratchet.jobs.tables import CLUSTER, Cluster
@@ -36,14 +40,57 @@ def test_one_probe_that_fails_means_nothing_and_silence_does(world):
 
 def test_a_probe_once_a_second_finds_silence_within_five_seconds():
     """Probes of at most 1 s: the first to fail ends 2 s after the last answer; the second, half a second later, tells.
-    A job is then looked at within a second, and no call to Ray lasts longer than the 3 s of one that had just begun."""
+    A job is looked at each second. Its own look of at most 2.5 s tells too, once nobody has heard of Ray for 2 s."""
     from ratchet.clients.ray_jobs import PROBE_TIMEOUT_S, WATCH_TIMEOUT_S
     from ratchet.jobs import cluster, reconcile
 
     found = cluster.PROBE_EVERY.total_seconds() + PROBE_TIMEOUT_S
     found += cluster.PROBE_AGAIN.total_seconds() + PROBE_TIMEOUT_S
     assert found >= SILENT_FOR.total_seconds()
-    assert max(found, WATCH_TIMEOUT_S) + reconcile.WATCH_EVERY.total_seconds() <= 5
+    assert found + reconcile.WATCH_EVERY.total_seconds() <= 5
+    assert SILENT_FOR.total_seconds() < WATCH_TIMEOUT_S
+    assert reconcile.WATCH_EVERY.total_seconds() + WATCH_TIMEOUT_S <= 5
+
+
+def silent(call: str) -> Callable[[str, str], None]:
+    """The hook under which a call, and each one after it, gets no answer."""
+    lost = []
+
+    def hook(name: str, moment: str) -> None:
+        lost.extend([name] if name == call else [])
+        if lost:
+            raise EngineSilent("Ray", "Ray did not answer within 5 s.")
+
+    return hook
+
+
+@pytest.mark.parametrize("call", ["jobs.cluster", "jobs.live_jobs"])
+def test_a_head_lost_while_it_is_asked_for_more_was_not_seen_then(world, call):
+    with world.sessions() as session:
+        row = session.get_one(Cluster, CLUSTER)
+        before = row.last_seen_at = now(session) - SILENT_FOR
+        row.swept_at = None
+        session.commit()
+    world.clients.faults.hook = silent(call)
+    world.see_cluster()
+    assert (cluster(world).misses, cluster(world).last_seen_at) == (1, before)
+
+
+def test_a_job_that_gets_no_answer_is_unknown_when_others_have_had_none_for_long(world):
+    """The probe is held up, or in a process that was stopped: the job's own look tells."""
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    world.clients.faults.down = {"jobs"}
+    world.look()
+    assert world.job(job_id).status == "running"  # a moment ago Ray answered
+    with world.sessions() as session:
+        session.get_one(Cluster, CLUSTER).last_seen_at = now(session) - SILENT_FOR
+        session.commit()
+    world.look()
+    assert (world.job(job_id).status, world.job(job_id).reason) == ("unknown", "waiting_for_cluster")
+    world.clients.faults.down = set()
+    world.look()
+    assert world.job(job_id).status == "running"
 
 
 def test_running_jobs_are_unknown_while_ray_is_silent_and_nobody_calls_it(world):
