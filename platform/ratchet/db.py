@@ -188,8 +188,11 @@ def upgrade(url: str, revision: str = "head") -> None:
     command.upgrade(config, revision)
 
 
+_NOW = select(db_now())
+
+
 def now(session: Session) -> datetime:
-    moment: datetime = session.scalars(select(db_now())).one()
+    moment: datetime = session.connection().execute(_NOW).scalar_one()
     return moment
 
 

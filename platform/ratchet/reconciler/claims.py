@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Integer, Select, Update, and_, bindparam, case, null, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from ratchet.db import now, read_only
+from ratchet.db import UtcDateTime, now, read_only
 
 LEASE = timedelta(seconds=10)
 
@@ -45,19 +47,23 @@ def due(table: Any, moment: Any) -> ColumnElement[bool]:
 def take(session: Session, table: Any, limit: int, lease: timedelta = LEASE) -> list[tuple[str, int]]:
     """Claim rows that are due and free, the longest due first; (id, fencing token) of each. Commits."""
     moment = now(session)
-    free = select(table.id).where(due(table, moment)).order_by(table.due_at).limit(limit)
-    # A CTE: as a plain subquery Postgres may run it again for every row, and take more than `limit`.
-    chosen = free.with_for_update(skip_locked=True).cte("chosen")
-    taken = session.execute(
-        update(table)
-        .where(table.id.in_(select(chosen.c.id)))
-        .values(lease=table.lease + 1, lease_until=moment + lease, updated_at=table.updated_at)
-        .returning(table.id, table.lease)
-        .execution_options(synchronize_session=False)
-    )
-    claims = [(row_id, token) for row_id, token in taken]
+    values = {"moment": moment, "until": moment + lease, "most": limit}
+    claims = [(row.id, row.lease) for row in session.connection().execute(_taking(table), values)]
     session.commit()
     return claims
+
+
+@cache
+def _taking(table: Any) -> ReturningUpdate[tuple[str, int]]:
+    """Built once for each table, as the other statements of every step are."""
+    rows: Any = table.__table__
+    moment, until = bindparam("moment", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
+    free = select(rows.c.id).where(due(rows.c, moment)).order_by(rows.c.due_at).limit(bindparam("most", type_=Integer))
+    # A CTE: as a plain subquery Postgres may run it again for every row, and take more than `most`.
+    chosen = free.with_for_update(skip_locked=True).cte("chosen")
+    taken = update(rows).where(rows.c.id.in_(select(chosen.c.id)))
+    taken = taken.values(lease=rows.c.lease + 1, lease_until=until, updated_at=rows.c.updated_at)
+    return taken.returning(rows.c.id, rows.c.lease)
 
 
 def release(session: Session, claim: Claim, due_before: datetime | None) -> None:
@@ -65,20 +71,19 @@ def release(session: Session, claim: Claim, due_before: datetime | None) -> None
 
     Raises `StaleClaimError`. The row stays locked until the commit, so nobody can take it in between.
     """
-    table = claim.table
-    given_back = (
-        update(table)
-        .where(table.id == claim.row_id, table.lease == claim.token)
-        .values(
-            lease_until=None,
-            due_at=case((table.due_at == due_before, None), else_=table.due_at),
-            updated_at=table.updated_at,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if session.execute(given_back).rowcount != 1:  # type: ignore[attr-defined]
+    values = {"row_id": claim.row_id, "token": claim.token, "due_before": due_before}
+    if session.connection().execute(_giving_back(claim.table), values).rowcount != 1:
         session.rollback()
         raise claim.lost()
+
+
+@cache
+def _giving_back(table: Any) -> Update:
+    rows: Any = table.__table__
+    mine = update(rows).where(rows.c.id == bindparam("row_id"), rows.c.lease == bindparam("token"))
+    unchanged = rows.c.due_at == bindparam("due_before", type_=UtcDateTime())
+    due_at = case((unchanged, null()), else_=rows.c.due_at)
+    return mine.values(lease_until=null(), due_at=due_at, updated_at=rows.c.updated_at)
 
 
 def end_all(session: Session, tables: Sequence[Any]) -> None:
@@ -115,8 +120,13 @@ def still_mine() -> None:
         return
     sessions, claim = found
     with read_only(sessions) as session:
-        held = select(claim.table.id).where(
-            claim.table.id == claim.row_id, claim.table.lease == claim.token, claim.table.lease_until > now(session)
-        )
-        if session.scalar(held) is None:
+        values = {"row_id": claim.row_id, "token": claim.token, "moment": now(session)}
+        if session.connection().execute(_holding(claim.table), values).one_or_none() is None:
             raise claim.lost()
+
+
+@cache
+def _holding(table: Any) -> Select[str]:
+    rows: Any = table.__table__
+    mine = select(rows.c.id).where(rows.c.id == bindparam("row_id"), rows.c.lease == bindparam("token"))
+    return mine.where(rows.c.lease_until > bindparam("moment", type_=UtcDateTime()))

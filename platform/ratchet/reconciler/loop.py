@@ -20,11 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import exists, literal, select, union_all, update
+from sqlalchemy import CompoundSelect, bindparam, exists, literal, select, union_all, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from ratchet.db import now, read_only
+from ratchet.db import UtcDateTime, now, read_only
 from ratchet.logs import logger, request_id
 from ratchet.reconciler import claims, observe
 from ratchet.reconciler.claims import LEASE, Claim, StaleClaimError
@@ -119,6 +119,7 @@ class Loop:
         """A step has ended: it may have made other rows due, which are looked for at once."""
         self.heartbeat = Heartbeat(sessions)
         self._asked_at = time.monotonic()
+        self._whose_turn = _whose_turn(reconcilers)
         self.runners = [Runner(self, each) for each in reconcilers]
 
     def take_over(self) -> None:
@@ -165,14 +166,16 @@ class Loop:
         self._asked_at = time.monotonic()
         try:
             with read_only(self.sessions) as session:  # most looks find nothing, and need no write lock
-                return set(session.scalars(_whose_turn(self.reconcilers, now(session))))
+                found = session.connection().execute(self._whose_turn, {"moment": now(session)})
+                return set(found.scalars())
         except SQLAlchemyError as error:
             observe.database_failures.inc()
             log.warning("poll_failed", error=str(getattr(error, "orig", error)))
             return None
 
 
-def _whose_turn(reconcilers: Iterable[Reconciler[Any, Any, Any]], moment: Any) -> Any:
+def _whose_turn(reconcilers: Iterable[Reconciler[Any, Any, Any]]) -> CompoundSelect[Any]:
+    moment = bindparam("moment", type_=UtcDateTime())
     return union_all(
         *(select(literal(each.name)).where(exists().where(claims.due(each.table, moment))) for each in reconcilers)
     )
