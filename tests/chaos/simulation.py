@@ -143,6 +143,8 @@ class World:
     cancelled: set[str] = field(default_factory=set)
     """Jobs whose cancel was acknowledged."""
     unowned_since: dict[str, datetime] = field(default_factory=dict)
+    ended_without_mlflow: set[str] = field(default_factory=set)
+    """Jobs that ended with no run noted while MLflow was away."""
     restarts: int = 0
 
     def __post_init__(self) -> None:

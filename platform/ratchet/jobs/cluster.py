@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prometheus_client import Counter
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ratchet.clients.ports import Clients, ClusterInfo, EngineError, EngineSilent, RayJobs
-from ratchet.db import new_id, now
-from ratchet.jobs.status import UNREACHABLE
-from ratchet.jobs.tables import Attempt, Cluster
+from ratchet.db import db_now, new_id, now
+from ratchet.jobs.status import UNREACHABLE, JobStatus
+from ratchet.jobs.tables import Attempt, Cluster, Job
 from ratchet.logs import logger
 from ratchet.queue import service as queue
 from ratchet.reconciler.loop import Reconciler
@@ -112,6 +112,8 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
         if isinstance(found, EngineError):
             row.misses += 1
             if row.misses > 1 and unheard(row, moment):
+                if row.status != UNREACHABLE:
+                    _wake_running(session)
                 row.status = UNREACHABLE
             if row.status != "ready":
                 row.message = found.message
@@ -133,6 +135,13 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
 def unheard(row: Cluster | None, moment: datetime) -> bool:
     """Whether nobody has heard of Ray for so long that one who gets no answer either may take it for lost."""
     return row is None or row.last_seen_at is None or moment - row.last_seen_at >= SILENT_FOR
+
+
+def _wake_running(session: Session) -> None:
+    """Have each running job looked at now. One that somebody holds is passed over: he is looking at it."""
+    running = select(Job.id).where(Job.status == JobStatus.RUNNING).with_for_update(skip_locked=True)
+    due = update(Job).where(Job.id.in_(running)).values(due_at=db_now(), updated_at=Job.updated_at)
+    session.execute(due.execution_options(synchronize_session=False))
 
 
 def _owned(session: Session, submissions: list[str] | tuple[str, ...]) -> frozenset[str]:

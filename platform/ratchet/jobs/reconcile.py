@@ -97,7 +97,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
                 return self._stopped(session, row, found)
 
     def _unreachable(self, session: Session, row: Job, seen: Seen, found: steps.Unreachable) -> timedelta:
-        """Nobody knows of a change. Asked again after 1, 1, 1, 2, 4, … seconds; each second while Ray is silent."""
+        """Nobody knows of a change. Asked again after 1, 2, 4, … seconds; each second while Ray is silent."""
         row.engine_status = UNREACHABLE
         row.misses += 1
         if seen.overdue and row.status in STOPPED_BY_DEADLINE:
@@ -109,7 +109,7 @@ class JobReconciler(Reconciler[Job, Seen, Found]):
             service.move(session, row, JobStatus.UNKNOWN, reason=reason, message=message, actor=events.SYSTEM)
         elif row.status != JobStatus.CANCELLING:  # where the message says who asked for it
             service.note(row, reason=Reason(row.reason) if row.reason else None, message=found.message)
-        return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(max(row.misses - 3, 0), 10), MAX_BACKOFF_S))
+        return WATCH_EVERY if silent else timedelta(seconds=min(2 ** min(row.misses - 1, 10), MAX_BACKOFF_S))
 
     def _queued(self, session: Session, row: Job) -> timedelta | None:
         """The queue decides who starts. Here it is only given up when it has waited for too long."""

@@ -11,7 +11,7 @@ import pytest
 from ratchet.clients.ports import EngineSilent
 from ratchet.db import now
 from ratchet.jobs.cluster import SILENT_FOR
-from ratchet.jobs.tables import CLUSTER, Cluster
+from ratchet.jobs.tables import CLUSTER, Cluster, Job
 
 
 def cluster(world) -> Cluster:
@@ -40,7 +40,7 @@ def test_one_probe_that_fails_means_nothing_and_silence_does(world):
 
 def test_a_probe_once_a_second_finds_silence_within_five_seconds():
     """Probes of at most 1 s: the first to fail ends 2 s after the last answer; the second, half a second later, tells.
-    A job is looked at each second. Its own look of at most 2.5 s tells too, once nobody has heard of Ray for 2 s."""
+    Running jobs are then looked at. The look of one tells by itself, once nobody has heard of Ray for 2 s."""
     from ratchet.clients.ray_jobs import PROBE_TIMEOUT_S, WATCH_TIMEOUT_S
     from ratchet.jobs import cluster, reconcile
 
@@ -106,6 +106,17 @@ def test_running_jobs_are_unknown_while_ray_is_silent_and_nobody_calls_it(world)
         world.look()
     assert world.clients.faults.calls == []
     assert world.events(job_id)[-1] == "job.unknown"
+
+
+def test_running_jobs_are_looked_at_as_soon_as_ray_is_lost(world):
+    job_id = world.submit()
+    world.reach(job_id, "running")
+    with world.sessions() as session:
+        session.get_one(Job, job_id).due_at = now(session) + timedelta(hours=1)
+        session.commit()
+    world.lose_ray()
+    with world.sessions() as session:
+        assert session.get_one(Job, job_id).due_at <= now(session)
 
 
 def test_an_unknown_job_that_still_runs_goes_on(world):
