@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.real
 
@@ -36,6 +36,7 @@ PAGES = {
     "/pipelines": "Pipelines",
     "/pipeline-runs/{run}": "retrain-cancer",
     "/events": "Events",
+    "/access": "Access",
 }
 
 
@@ -169,6 +170,27 @@ def test_the_queue_is_reached_from_a_waiting_job_and_says_what_each_job_waits_fo
     expect(page.get_by_role("navigation", name="Sections").get_by_role("link", name="Queue 4 waiting")).to_be_visible()
 
 
+def test_who_has_access_and_whether_events_arrive(signed_in: Page, mock: str) -> None:
+    page = signed_in
+    page.goto(f"{mock}/access")
+
+    def row(name: str) -> Locator:
+        return page.get_by_role("region", name="Tokens", exact=True).get_by_role("row").filter(has_text=name)
+
+    for name, state in (("shop", "active"), ("old-laptop", "revoked"), ("trial", "expired")):
+        expect(row(name)).to_contain_text(state)
+    expect(row("rt_4k39q…")).to_contain_text("laptop")
+    expect(page.get_by_role("button", name="Revoke shop")).to_be_visible()
+    expect(page.get_by_role("button", name="Revoke trial")).to_have_count(0)
+    sent = page.get_by_role("list", name="Newest deliveries of chat")
+    for what in ("delivered", "alert raised 503 · 8 attempts", "The receiver answered 503."):
+        expect(sent).to_contain_text(what)
+    expect(page.get_by_text("12 deliveries in a row were given up")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 400, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_failed_job_says_why_and_what_to_do(signed_in: Page, mock: str, ids: dict[str, str]) -> None:
     page = signed_in
     page.goto(f"{mock}/jobs/{ids['failed']}")
@@ -246,7 +268,7 @@ def test_the_keyboard_reaches_the_rows_and_the_finder(signed_in: Page, mock: str
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/jobs", "/queue", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines"]
+    "path", ["/", "/jobs", "/queue", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines", "/access"]
 )
 def test_an_empty_project_says_how_to_begin(page: Page, empty_mock: str, path: str) -> None:
     page.goto(f"{empty_mock}/#token=anything")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 from tests.accounts import token_of
 
@@ -27,9 +28,23 @@ pytestmark = pytest.mark.real
 @dataclass
 class Server:
     url: str
-    token: str
-    admin: str
+    app: FastAPI
+    token: str = ""
+    """Of an editor."""
+    admin: str = ""
     """Of a platform administrator."""
+
+    def token_of(self, name: str, role: Role | None = None, scope: Scope = Scope.ADMIN) -> str:
+        with self.app.state.sessions() as session:
+            _, secret = token_of(session, name, role=role, scope=scope)
+            session.commit()
+        return secret
+
+    def read(self, path: str) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {self.admin}"}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/api/v1/{path}", headers=headers)) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["items"]
+        return found
 
     def call(self, method: str, path: str, **body: Any) -> None:
         headers = {"Authorization": f"Bearer {self.admin}", "Content-Type": "application/json"}
@@ -56,11 +71,10 @@ def server(built: None, sqlite_database: str, tmp_path: Path) -> Iterator[Server
         thread = threading.Thread(target=runner.run, args=([listener],), daemon=True)
         thread.start()
         assert started.wait(30)
-        with app.state.sessions() as session:
-            _, token = token_of(session, "writer", role=Role.EDITOR, scope=Scope.WRITE)
-            _, admin = token_of(session, "root")
-            session.commit()
-        yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}", token, admin)
+        made = Server(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+        made.token = made.token_of("writer", Role.EDITOR, Scope.WRITE)
+        made.admin = made.token_of("root")
+        yield made
         runner.should_exit = True
         thread.join(timeout=15)
 
@@ -119,7 +133,7 @@ def test_the_queue_is_of_a_project_and_for_administrators_of_all(server: Server,
 
 
 @pytest.mark.parametrize(
-    "path", ["/jobs", "/queue", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines", "/events"]
+    "path", ["/jobs", "/queue", "/models", "/endpoints", "/abtests", "/monitors", "/pipelines", "/events", "/access"]
 )
 def test_every_list_opens(server: Server, page: Page, complaints: list[str], path: str) -> None:
     page.goto(f"{server.url}/#token={server.token}")
@@ -128,6 +142,110 @@ def test_every_list_opens(server: Server, page: Page, complaints: list[str], pat
     page.get_by_role("heading", level=1).wait_for()
     expect(page.get_by_role("status", name="Loading")).to_have_count(0)
     expect(page.locator(".problem")).to_have_count(0)
+    assert complaints == []
+
+
+def open_access(server: Server, page: Page, token: str, complaints: list[str]) -> None:
+    page.goto(f"{server.url}/#token={token}")
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.goto(f"{server.url}/access")
+    expect(page.get_by_role("heading", name="Your own tokens")).to_be_visible()
+    assert complaints == []
+
+
+def test_an_administrator_lets_in_changes_and_puts_out(server: Server, page: Page, complaints: list[str]) -> None:
+    server.call("POST", "users", name="ann")
+    open_access(server, page, server.admin, complaints)
+    page.on("dialog", lambda dialog: dialog.accept())
+
+    page.get_by_label("New member").fill("nobody")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no user 'nobody'.")
+    expect(page.get_by_role("alert")).to_contain_text("A user is there after their first login")
+
+    page.get_by_label("New member").fill("ann")
+    page.get_by_role("button", name="Add", exact=True).click()
+    role = page.get_by_role("combobox", name="Role of ann")
+    expect(role).to_have_value("editor")
+    role.click()
+    page.get_by_role("option", name="viewer").click()
+    expect(role).to_have_value("viewer")
+
+    [ann] = [member["id"] for member in server.read("projects/default/members") if member["name"] == "ann"]
+    server.call("PATCH", f"projects/default/members/{ann}", role="admin")  # by somebody else, and not seen here yet
+    page.get_by_role("button", name="Remove ann").click()
+    expect(page.get_by_role("alert")).to_contain_text("It was changed since it was read.")
+    expect(role).to_have_value("admin")
+    page.get_by_role("button", name="Remove ann").click()
+    expect(role).to_have_count(0)
+    assert "ann" not in [member["name"] for member in server.read("projects/default/members")]
+
+
+def test_a_token_is_shown_once_and_revoked(server: Server, page: Page, complaints: list[str]) -> None:
+    open_access(server, page, server.token, complaints)
+    panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Tokens of default"))
+    panel.get_by_label("New token").fill("ci")
+    panel.get_by_role("combobox", name="Scope").click()
+    expect(page.get_by_role("option", name="admin")).to_have_count(0)
+    page.get_by_role("option", name="read").click()
+    panel.get_by_role("button", name="Create").click()
+    secret = panel.get_by_role("region", name="token", exact=True).inner_text()
+    expect(panel.get_by_role("button", name="Copy token")).to_be_visible()
+    [token] = server.read("projects/default/tokens")
+    assert (token["name"], token["scope"], token["owner"]) == ("ci", "read", "writer")
+    assert secret.startswith(token["prefix"])
+    assert len(secret) > len(token["prefix"])
+
+    page.reload()
+    expect(panel.get_by_text(token["prefix"])).to_be_visible()
+    assert secret not in page.content()
+    page.on("dialog", lambda dialog: dialog.accept())
+    panel.get_by_role("button", name="Revoke ci").click()
+    expect(panel.get_by_text("revoked")).to_be_visible()
+    assert server.read("projects/default/tokens")[0]["revoked_at"]
+
+
+def test_the_quota_is_set_as_it_was_seen(server: Server, page: Page, complaints: list[str]) -> None:
+    open_access(server, page, server.admin, complaints)
+    page.get_by_role("button", name="Change the quota").click()
+    page.get_by_label("Memory (GiB)").fill("1.5")
+    server.call("PUT", "projects/default/quota", gpus=2)
+    page.get_by_role("button", name="Set the quota").click()
+    expect(page.get_by_role("alert")).to_contain_text("It was changed since it was read.")
+    page.get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("meter", name="GPUs")).to_have_attribute("aria-valuetext", "0 of 2")
+    page.get_by_role("button", name="Change the quota").click()
+    page.get_by_label("Memory (GiB)").fill("1.5")
+    page.get_by_role("button", name="Set the quota").click()
+    expect(page.get_by_role("meter", name="Memory")).to_have_attribute("aria-valuetext", "0 B of 1.5 GiB")
+    expect(page.get_by_role("meter", name="GPUs")).to_have_attribute("aria-valuetext", "0 of 2")
+
+
+def test_a_webhook_is_sent_a_test(server: Server, page: Page, complaints: list[str]) -> None:
+    server.call("POST", "projects/default/webhooks", name="chat", url="https://example.com/x", events=["job.*"])
+    open_access(server, page, server.admin, complaints)
+    expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
+    page.get_by_role("button", name="Send a test to chat").click()
+    sent = page.get_by_role("list", name="Newest deliveries of chat")
+    for what in ("pending", "webhook tested"):
+        expect(sent).to_contain_text(what)
+
+
+@pytest.mark.parametrize(("role", "scope"), [(Role.VIEWER, Scope.READ), (Role.EDITOR, Scope.WRITE)])
+def test_what_one_may_not_do_is_not_shown(
+    server: Server, page: Page, complaints: list[str], role: Role, scope: Scope
+) -> None:
+    server.call("POST", "projects/default/service-accounts", name="shop")
+    open_access(server, page, server.token_of("some", role, scope), complaints)
+    expect(page.get_by_role("region", name="Members")).to_contain_text(role.value)
+    expect(page.get_by_role("region", name="Service accounts")).to_contain_text("default/shop")
+    expect(page.get_by_label("Owner")).to_have_count(0)
+    for name in ("Add", "Remove writer", "Delete default/shop", "Change the quota"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+    editor = role is Role.EDITOR
+    expect(page.get_by_role("heading", name="Webhooks", exact=True)).to_have_count(int(editor))
+    expect(page.get_by_role("heading", name="Tokens of default")).to_have_count(int(editor))
+    expect(page.get_by_role("button", name="Create")).to_have_count(2 if editor else 0)
     assert complaints == []
 
 

@@ -244,3 +244,15 @@ export const quota = () => ({
   project: "default", cpus: 20, gpus: 2, memory_bytes: null, jobs: 4, gpu_hours: 500, weight: 2, updated_at: ago(9000),
   used: { cpus: 20, gpus: 1, memory_bytes: 24 * GIB, jobs: 5, gpu_hours: 212.4 },
 });
+
+const member = (name, kind, role, source = "manual") => ({ id: `${kind === "user" ? "usr" : "sa"}-${name.replace(/\W/g, "-")}`, name, kind, role, source, created_at: ago(60 * 24 * 40) });
+export const members = () => [member("ada", "user", "admin"), member("ben@example.org", "user", "editor", "oidc"), member("cleo", "user", "viewer"), member("default/ci", "service_account", "editor"), member("default/shop", "service_account", "viewer")];
+const token = (n, name, scope, owner, more) => ({ id: id("tok", n), name, owner, project: "default", scope, prefix: `rt_4k${n}9q`, created_at: ago(60 * 24 * n), expires_at: new Date(START + 60 * MINUTE * 24 * 50).toISOString(), last_used_at: ago(n), revoked_at: null, ...more });
+export const tokens = () => [
+  token(3, "laptop", "admin", "ada"), token(12, "ci", "write", "default/ci", { expires_at: null }), token(30, "shop", "predict", "default/shop", { last_used_at: null }),
+  token(60, "old-laptop", "write", "ada", { revoked_at: ago(60 * 24 * 3) }), token(95, "trial", "read", "ben@example.org", { expires_at: ago(60 * 24 * 5) }),
+];
+const webhook = (name, events, more) => ({ id: `wh-${name}`, project: "default", name, url: `https://hooks.example.com/${name}`, events, enabled: true, reason: "", failures: 0, previous_until: null, created_by: "ada", created_at: ago(9000), updated_at: ago(9000), ...more });
+export const webhooks = () => [webhook("chat", ["job.failed", "alert.*"]), webhook("ledger", ["*"], { enabled: false, failures: 12, reason: "Switched off: 12 deliveries in a row were given up." })];
+const delivery = (n, webhook, action, status, status_code, message = "") => ({ id: `dlv-${webhook}-${n}`, webhook, action, status, status_code, message, event: n, attempts: status === "delivered" ? 1 : 8, log: [], created_at: ago(n * 37), due_at: null, ended_at: ago(n * 36) });
+export const deliveries = (name) => name === "chat" ? [delivery(1, name, "job.failed", "delivered", 204), delivery(2, name, "alert.raised", "pending", 503, "The receiver answered 503."), delivery(9, name, "webhook.tested", "delivered", 204)] : [delivery(3, name, "job.succeeded", "dead", null, "Its name can't be resolved.")];

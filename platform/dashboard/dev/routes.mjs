@@ -61,6 +61,11 @@ const GET = {
   "jobs/:/wait": () => ({ waiting: true, reason: "waiting_for_room", message: "It needs 8 CPUs; 4 of 24 are free. Two jobs before it need 4 CPUs.", position: 3, ahead: 2, blocked_by: [data.jobs()[0].id], predicted_start_at: new Date(Date.now() + 400_000).toISOString(), predicted_start_basis: "deadline" }),
   queue: (r) => data.queue(r.empty ? 0 : 4),
   quota: () => data.quota(),
+  members: (r) => page(r.empty ? [] : data.members()),
+  tokens: (r) => page(r.empty ? [] : data.tokens()),
+  "me/:": (r) => page(r.empty ? [] : data.tokens().slice(0, 1)),
+  webhooks: (r) => page(r.empty ? [] : data.webhooks()),
+  "webhooks/:/deliveries": (r, id) => page(data.deliveries(id)),
   models: (r) => page(r.empty ? [] : data.models().map(({ versions, ...summary }) => ({ ...summary, latest_version: versions.length }))),
   "models/:": (r, id) => byId(data.models(), id, "name"),
   "models/:/promotions": () => page(data.promotions()),
@@ -100,8 +105,10 @@ export function answer(request, response) {
       if (path === "jobs") return json(response, data.jobs()[0], 202);
       return json(response, { kind: request.body.kind, cpus: 2, gpus: 0, params: {}, starts_now: true, message: "12 of 24 CPUs are free." });
     }
+    if (path.endsWith("tokens")) return json(response, { ...data.tokens()[0], name: request.body.name, token: `rt_${"made-up-".repeat(5)}` }, 201);
     return json(response, kind.startsWith("pipelines") ? data.runs()[0] : {}, 202);
   }
+  if (request.method === "DELETE") return json(response, null, 204);
   if (kind === "jobs" && rest === "events") return stream(byId(data.jobs(), id), response);
   if (path === "jobs" && request.query.get("filter")?.includes("colour")) {
     const detail = "There is no field 'colour'.";

@@ -96,10 +96,11 @@ const events = createRoute({
   component: lazyRouteComponent(() => import("./features/events/EventsPage"), "EventsPage"),
   validateSearch: (s: Search): { q?: string } => (text(s.q) ? { q: text(s.q) } : {}),
 });
+const access = createRoute({ getParentRoute: () => shell, path: "/access", component: lazyRouteComponent(() => import("./features/access/AccessPage"), "AccessPage") });
 
 const tree = root.addChildren([
   signIn,
-  shell.addChildren([overview, jobs, newJob, job, queue, models, model, endpoints, endpoint, abtests, abtest, monitors, monitor, pipelines, run, events]),
+  shell.addChildren([overview, jobs, newJob, job, queue, models, model, endpoints, endpoint, abtests, abtest, monitors, monitor, pipelines, run, events, access]),
 ]);
 
 export function createAppRouter(queryClient: QueryClient) {

@@ -13,9 +13,14 @@ api.use({
   },
 });
 
+type Call<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
+
 /** The answer's body; an error answer is thrown as an `ApiError`. */
-export async function body<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+export const body = async <T>(call: Call<T>): Promise<T> => (await tagged(call)).data;
+
+/** The same with its tag: a change that is sent with it is refused when somebody else made one meanwhile. */
+export async function tagged<T>(call: Call<T>): Promise<{ data: T; etag: string | null }> {
   const { data, error, response } = await call;
   if (!response.ok) throw toApiError(response.status, error);
-  return data as T;
+  return { data: data as T, etag: response.headers.get("etag") };
 }

@@ -1,8 +1,9 @@
 /** What can be read, as TanStack Query options: one place that knows paths, keys and how often to look again. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, body } from "./client";
+import { api, body, tagged } from "./client";
 import { ApiError } from "./problem";
 import type { components } from "./schema";
+import type { Limits, Member, NewToken, QuotaSeen, Role } from "./types";
 
 type JobBody = components["schemas"]["JobSpec"];
 
@@ -54,7 +55,44 @@ export const queueQuery = (project: string, all = false, limit = QUEUE_SHOWN) =>
   });
 export const QUEUE_SHOWN = 200;
 export const quotaQuery = (project: string) =>
-  queryOptions({ queryKey: [project, "quota"], queryFn: () => body(api.GET(`${P}/quota`, { params: { path: { project } } })), refetchInterval: STEADY });
+  queryOptions({
+    queryKey: [project, "quota"],
+    queryFn: async (): Promise<QuotaSeen> => {
+      const { data, etag } = await tagged(api.GET(`${P}/quota`, { params: { path: { project } } }));
+      return { ...data, etag };
+    },
+    refetchInterval: STEADY,
+  });
+
+/** The people of a project and its service accounts. */
+export const membersQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "members"],
+    queryFn: async () => (await body(api.GET(`${P}/members`, { params: { path: { project }, query: { page_size: 1000 } } }))).items,
+    refetchInterval: SLOW,
+  });
+/** Tokens for a project alone; one's own for every project without one. */
+export const tokensQuery = (project: string | null) =>
+  queryOptions({
+    queryKey: [project ?? "", "tokens"],
+    queryFn: async () => {
+      const query = { page_size: 100 };
+      return (await body(project === null ? api.GET("/api/v1/me/tokens", { params: { query } }) : api.GET(`${P}/tokens`, { params: { path: { project }, query } }))).items;
+    },
+    refetchInterval: SLOW,
+  });
+export const webhooksQuery = (project: string) =>
+  queryOptions({
+    queryKey: [project, "webhooks"],
+    queryFn: async () => (await body(api.GET(`${P}/webhooks`, { params: { path: { project }, query: { page_size: 100 } } }))).items,
+    refetchInterval: SLOW,
+  });
+export const deliveriesQuery = (project: string, webhook: string) =>
+  queryOptions({
+    queryKey: [project, "deliveries", webhook],
+    queryFn: async () => (await body(api.GET(`${P}/webhooks/{webhook}/deliveries`, { params: { path: { project, webhook }, query: { page_size: 5 } } }))).items,
+    refetchInterval: STEADY,
+  });
 export const recentJobs = (project: string) =>
   queryOptions({
     queryKey: [project, "jobs-recent"],
@@ -216,3 +254,23 @@ export const monitorVerb = (project: string, monitor: string, verb: "check" | "p
   body<unknown>(api.POST(`${P}/monitors/{monitor}:${verb}`, { params: { path: { project, monitor } } }));
 export const runPipeline = (project: string, pipeline: string) => body(api.POST(`${P}/pipelines/{pipeline}:run`, { params: { path: { project, pipeline } } }));
 export const cancelRun = (project: string, run: string) => body(api.POST(`${P}/pipeline-runs/{run}:cancel`, { params: { path: { project, run } } }));
+
+export const setQuota = (project: string, limits: Limits, etag: string | null) =>
+  body(api.PUT(`${P}/quota`, { params: { path: { project }, header: { "if-match": etag } }, body: limits }));
+export const addMember = (project: string, user: string, role: Role) => body(api.POST(`${P}/members`, { params: { path: { project } }, body: { user, role } }));
+export const changeMember = async (project: string, seen: Member, role: Role) =>
+  body(api.PATCH(`${P}/members/{account_id}`, { params: await asSeen(project, seen), body: { role } }));
+export const removeMember = async (project: string, seen: Member) => body<unknown>(api.DELETE(`${P}/members/{account_id}`, { params: await asSeen(project, seen) }));
+export const deleteServiceAccount = async (project: string, seen: Member) =>
+  body<unknown>(api.DELETE(`${P}/service-accounts/{account_id}`, { params: await asSeen(project, seen) }));
+/** A list has no tags of its members: the tag is of the member as it is now, or one that matches nothing if it has changed since. */
+async function asSeen(project: string, seen: Member) {
+  const path = { project, account_id: seen.id };
+  const { data, etag } = await tagged(api.GET(`${P}/members/{account_id}`, { params: { path } }));
+  return { path, header: { "if-match": data.role === seen.role ? etag : '"changed"' } };
+}
+export const createToken = (project: string | null, token: NewToken) =>
+  body(project === null ? api.POST("/api/v1/me/tokens", { body: token }) : api.POST(`${P}/tokens`, { params: { path: { project } }, body: token }));
+export const revokeToken = (project: string | null, token_id: string) =>
+  body<unknown>(project === null ? api.DELETE("/api/v1/me/tokens/{token_id}", { params: { path: { token_id } } }) : api.DELETE(`${P}/tokens/{token_id}`, { params: { path: { project, token_id } } }));
+export const testWebhook = (project: string, webhook: string) => body(api.POST(`${P}/webhooks/{webhook}:test`, { params: { path: { project, webhook } } }));

@@ -29,6 +29,16 @@ export type PipelineStep = S["StepView"];
 export type PipelineRun = S["PipelineRunView"];
 export type Queued = S["QueuedJobView"];
 export type ClusterRoom = S["RoomView"];
+export type Me = S["Me"];
+export type Role = S["Role"];
+export type Scope = S["Scope"];
+export type Member = S["MemberView"];
+export type Token = S["TokenView"];
+export type NewToken = S["NewProjectToken"];
+export type Webhook = S["WebhookView"];
+export type Limits = S["NewQuota"];
+/** A quota and the tag of its limits. */
+export type QuotaSeen = S["QuotaView"] & { etag: string | null };
 export type AuditEvent = S["EventView"];
 
 /** What the API hands on as it is, with no type of its own: a recipe's parameters as JSON Schema. */

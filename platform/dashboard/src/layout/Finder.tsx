@@ -2,7 +2,7 @@ import { Spotlight, type SpotlightActionData } from "@mantine/spotlight";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { endpointsQuery, modelsQuery, monitorsQuery, recentJobs } from "../api/queries";
-import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, PlusIcon, ScaleIcon, SearchIcon } from "../shared/icons";
+import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, KeyIcon, ModelIcon, MonitorIcon, PipelineIcon, PlusIcon, ScaleIcon, SearchIcon } from "../shared/icons";
 import { useProject } from "../shared/project";
 import { pathOf } from "../shared/RefLink";
 
@@ -26,6 +26,7 @@ export default function Finder() {
     { id: "monitors", label: "Monitors", leftSection: <MonitorIcon />, onClick: go("/monitors") },
     { id: "pipelines", label: "Pipelines", leftSection: <PipelineIcon />, onClick: go("/pipelines") },
     { id: "events", label: "Events", leftSection: <EventsIcon />, onClick: go("/events") },
+    { id: "access", label: "Access", description: "Members, tokens, webhooks, quota", leftSection: <KeyIcon />, onClick: go("/access") },
   ];
   const found = (kind: string, list: { id: string; label: string; note: string }[]): SpotlightActionData[] =>
     list.map(({ id, label, note }) => ({ id: `${kind}/${id}`, label, description: note, onClick: go(pathOf(kind, id) ?? "/") }));

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { abtestsQuery, endpointsQuery, monitorsQuery, onCluster, queueQuery, runsQuery } from "../api/queries";
-import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, ModelIcon, MonitorIcon, PipelineIcon, ScaleIcon } from "../shared/icons";
+import { ClockIcon, EndpointIcon, EventsIcon, HomeIcon, JobsIcon, KeyIcon, ModelIcon, MonitorIcon, PipelineIcon, ScaleIcon } from "../shared/icons";
 import { useProject } from "../shared/project";
 
 interface Count {
@@ -32,6 +32,7 @@ function useCounts(): Record<string, Count> {
 const LINKS = [
   ["/", "Overview", HomeIcon], ["/jobs", "Jobs", JobsIcon], ["/queue", "Queue", ClockIcon], ["/models", "Models", ModelIcon], ["/endpoints", "Endpoints", EndpointIcon],
   ["/abtests", "A/B tests", ScaleIcon], ["/monitors", "Monitors", MonitorIcon], ["/pipelines", "Pipelines", PipelineIcon], ["/events", "Events", EventsIcon],
+  ["/access", "Access", KeyIcon],
 ] as const;
 
 export function Nav() {

@@ -14,7 +14,7 @@ const Finder = lazy(() => import("./Finder"));
 
 const SECTIONS: Record<string, string> = {
   jobs: "Jobs", queue: "Queue", models: "Models", endpoints: "Endpoints", abtests: "A/B tests", monitors: "Monitors",
-  pipelines: "Pipelines", "pipeline-runs": "Pipelines", events: "Events",
+  pipelines: "Pipelines", "pipeline-runs": "Pipelines", events: "Events", access: "Access",
 };
 
 function Crumbs() {

@@ -51,6 +51,7 @@ export const ArrowIcon = icon(<path d="M4.5 12h15M13.5 6l6 6-6 6" />);
 export const DownIcon = icon(<path d="M12 4v11.5M6.5 10.5L12 16l5.5-5.5M4.5 20h15" />);
 export const LinkIcon = icon(<><path d="M10 4.5H5.5a1 1 0 0 0-1 1v13a1 1 0 0 0 1 1h13a1 1 0 0 0 1-1V14" /><path d="M14 4h6v6M20 4l-9.5 9.5" /></>);
 export const StarIcon = icon(<path d="M12 3.5l2.6 5.5 6 .8-4.4 4.2 1.1 6-5.3-3-5.3 3 1.1-6-4.4-4.2 6-.8z" />);
+export const KeyIcon = icon(<><circle cx="8" cy="15" r="4.5" /><path d="M11.3 11.7L20 3M16 7l3 3M13.5 9.5l2 2" /></>);
 export const MenuIcon = icon(<path d="M4 7h16M4 12h16M4 17h16" />);
 export const ExitIcon = icon(<><path d="M14 4H6a1.5 1.5 0 0 0-1.5 1.5v13A1.5 1.5 0 0 0 6 20h8" /><path d="M10.5 12H21M17 8l4 4-4 4" /></>);
 

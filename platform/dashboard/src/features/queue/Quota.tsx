@@ -11,7 +11,7 @@ export function Quota({ aside }: { aside?: ReactNode }) {
   const project = useProject();
   const quota = useQuery(quotaQuery(project));
   return (
-    <Panel title={`Quota of ${project}`} aside={aside ?? (quota.data && <span className="dim">weight {number(quota.data.weight)} in the fair share</span>)}>
+    <Panel title={`Quota of ${project}`} aside={aside || (quota.data && <span className="dim">weight {number(quota.data.weight)} in the fair share</span>)}>
       <Loaded query={quota} lines={3}>
         {(q) => (
           <>
