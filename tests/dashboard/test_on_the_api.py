@@ -181,6 +181,15 @@ def test_an_administrator_lets_in_changes_and_puts_out(server: Server, page: Pag
     assert "ann" not in [member["name"] for member in server.read("projects/default/members")]
 
 
+def test_who_gives_up_being_an_administrator_sees_so_at_once(server: Server, page: Page, complaints: list[str]) -> None:
+    open_access(server, page, server.token_of("boss", Role.ADMIN), complaints)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("combobox", name="Role of boss").click()
+    page.get_by_role("option", name="viewer").click()
+    expect(page.get_by_text("You are boss, viewer.")).to_be_visible()
+    expect(page.get_by_label("New member")).to_have_count(0)
+
+
 def test_a_token_is_shown_once_and_revoked(server: Server, page: Page, complaints: list[str]) -> None:
     open_access(server, page, server.token, complaints)
     panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Tokens of default"))

@@ -71,12 +71,13 @@ export const membersQuery = (project: string) =>
     queryFn: async () => (await body(api.GET(`${P}/members`, { params: { path: { project }, query: { page_size: 1000 } } }))).items,
     refetchInterval: SLOW,
   });
+export const TOKENS_SHOWN = 100;
 /** Tokens for a project alone; one's own for every project without one. */
 export const tokensQuery = (project: string | null) =>
   queryOptions({
     queryKey: [project ?? "", "tokens"],
     queryFn: async () => {
-      const query = { page_size: 100 };
+      const query = { page_size: TOKENS_SHOWN };
       return (await body(project === null ? api.GET("/api/v1/me/tokens", { params: { query } }) : api.GET(`${P}/tokens`, { params: { path: { project }, query } }))).items;
     },
     refetchInterval: SLOW,

@@ -1,7 +1,7 @@
 import { Button, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { addMember, changeMember, deleteServiceAccount, membersQuery, removeMember } from "../../api/queries";
+import { addMember, changeMember, deleteServiceAccount, membersQuery, meQuery, removeMember } from "../../api/queries";
 import type { Me, Member, Role } from "../../api/types";
 import { confirmThen } from "../../shared/confirm";
 import { KeyIcon } from "../../shared/icons";
@@ -55,7 +55,10 @@ export function Members({ kind, me }: { kind: Member["kind"]; me: Me }) {
   const act = useMutation({
     mutationFn: ({ seen, role }: { seen: Member; role: Role | null }) => (role ? changeMember(project, seen, role) : people ? removeMember(project, seen) : deleteServiceAccount(project, seen)),
     meta: { placed: true },
-    onSettled: () => client.invalidateQueries({ queryKey: membersQuery(project).queryKey }),
+    onSettled: async (_done, _error, { seen }) => {
+      await client.invalidateQueries({ queryKey: membersQuery(project).queryKey });
+      if (seen.id === me.id) await client.invalidateQueries({ queryKey: meQuery.queryKey });
+    },
   });
   const change = (seen: Member) => (role: string | null) => {
     if (role && role !== seen.role) confirmThen(`Make ${seen.name} ${role === "viewer" ? "a" : "an"} ${role}?${seen.id === me.id ? " This is you." : ""}`, () => act.mutate({ seen, role: role as Role }));

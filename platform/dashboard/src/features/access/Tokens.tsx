@@ -1,7 +1,7 @@
 import { Button, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { createToken, membersQuery, revokeToken, tokensQuery } from "../../api/queries";
+import { createToken, membersQuery, revokeToken, TOKENS_SHOWN, tokensQuery } from "../../api/queries";
 import type { Me, Scope, Token } from "../../api/types";
 import { confirmThen } from "../../shared/confirm";
 import { KeyIcon } from "../../shared/icons";
@@ -102,7 +102,10 @@ export function Tokens({ me, mine = false }: { me: Me; mine?: boolean }) {
           items.length === 0 ? (
             <Empty icon={<KeyIcon size={22} />} title="No tokens" command={command}>A token lets a program in, as far as its scope reaches. Make one here, or from a terminal.</Empty>
           ) : (
-            <Table rows={items} columns={columns} rowKey={(t) => t.id} label={mine ? "Your own tokens" : "Tokens"} />
+            <>
+              <Table rows={items} columns={columns} rowKey={(t) => t.id} label={mine ? "Your own tokens" : "Tokens"} />
+              {items.length === TOKENS_SHOWN && <p className="dim pad">These are the newest {TOKENS_SHOWN}. <code>ratchet tokens list</code> shows all.</p>}
+            </>
           )
         }
       </Loaded>
