@@ -1,7 +1,7 @@
 """Ray's Jobs and Serve and MLflow's runs over HTTP, doing nothing: for loads that no real Ray on one machine takes.
 
-A job runs for `FAKE_JOB_S` seconds and succeeds. What ended more than a minute ago is forgotten, so that a process that
-grows is the platform. Served by `uvicorn --factory benchmarks.fake_engines:app`; both engines at one address.
+A job runs for `FAKE_JOB_S` seconds and succeeds. What began more than ten minutes ago is forgotten, so that the process
+that grows is the platform's. Served by `uvicorn --factory benchmarks.fake_engines:app`; both engines at one address.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-KEPT_S = 60
+KEPT_S = 600
 CPUS = 10_000.0
 
 
