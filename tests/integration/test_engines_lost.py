@@ -1,8 +1,12 @@
-"""Ray's head is killed or stopped under a training of the whole stack: the job is `unknown` within five seconds, the
-API answers all the while, and the training goes on; from its last checkpoint, where it has to be started anew."""
+"""Ray's head, or MLflow, is killed or stopped under a training of the whole stack. The API answers all the while.
+
+Without Ray the job is `unknown` within five seconds, and afterwards the training goes on; from its last checkpoint,
+where it has to be started anew. Without MLflow the training goes on, and its metrics are there afterwards, once each.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -11,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +35,13 @@ __all__ = ["_importable"]
 UNKNOWN_WITHIN_S = 5.0
 CLIENT_TIMEOUT_S = 5.0
 AWAY_S = 12.0
-"""Longer than every time-out of the platform's calls to Ray."""
+"""Ray; longer than every time-out of the platform's calls to it."""
+MLFLOW_AWAY_S = float(os.environ.get("RATCHET_TEST_MLFLOW_AWAY_S", "10"))
 GCS, HEAD = ("/gcs_server",), ("/gcs_server", "/raylet/raylet", "/dashboard/dashboard.py")
-EPOCHS = 1_000
-TRAIN = {"kind": "train", "data": {"uri": "sklearn://digits"}, "params": {"epochs": EPOCHS, "patience": EPOCHS}}
+EPOCHS, LONG = 1_000, 10_000
+
+
+Curve = list[tuple[int, float]]
 
 
 @dataclass
@@ -45,9 +53,17 @@ class Stack:
     def get(self, path: str) -> Any:
         return self.http.get(path).raise_for_status().json()
 
+    def submit(self, epochs: int) -> str:
+        spec = {"kind": "train", "data": {"uri": "sklearn://digits"}, "params": {"epochs": epochs, "patience": epochs}}
+        return str(self.http.post("jobs", json=spec).raise_for_status().json()["id"])
+
+    def cancel(self, job_id: str) -> None:
+        self.http.post(f"jobs/{job_id}:cancel").raise_for_status()
+        self.reach(job_id, "cancelled")
+
     def training(self) -> str:
         """A job that has been training for long enough to have a checkpoint."""
-        job_id = str(self.http.post("jobs", json=TRAIN).raise_for_status().json()["id"])
+        job_id = self.submit(EPOCHS)
         saved = self.home / "storage" / "jobs" / job_id / "ray"
         await_value(lambda: next(saved.glob("**/checkpoint_*"), None), 120)
         time.sleep(1)  # until Ray Train has noted it in its snapshot
@@ -66,12 +82,15 @@ class Stack:
         events = self.get(f"events?target={job_id}&action=job.unknown")["items"]
         return datetime.fromisoformat(events[0]["at"]).timestamp() if events else None
 
-    def epochs(self, job_id: str) -> list[tuple[int, float]]:
-        """Each point of the curve that MLflow has: its epoch, and when it was logged."""
-        series = {each["name"]: each["points"] for each in self.get(f"jobs/{job_id}/metrics")["series"]}
-        return [(each["step"], datetime.fromisoformat(each["timestamp"]).timestamp()) for each in series["val/loss"]]
+    def curves(self, job_id: str) -> dict[str, Curve]:
+        """Each point that MLflow has of each metric: its epoch, and when it was logged."""
+        series = self.get(f"jobs/{job_id}/metrics")["series"]
+        return {
+            each["name"]: [(at["step"], datetime.fromisoformat(at["timestamp"]).timestamp()) for at in each["points"]]
+            for each in series
+        }
 
-    def head(self, parts: tuple[str, ...]) -> list[Process]:
+    def processes(self, *parts: str) -> list[Process]:
         commands = {process: processes.command(process.pid) for process in everyone(self.home)}
         return [process for process, line in commands.items() if any(part in line for part in parts)]
 
@@ -90,7 +109,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @contextmanager
-def asked_all_the_while(stack: Stack, job_id: str) -> Iterator[None]:
+def asked_all_the_while(stack: Stack, job_id: str, within_s: float = CLIENT_TIMEOUT_S) -> Iterator[None]:
     """The API answers each caller in time: what it has, or that MLflow or Ray is away (503), and never a 500."""
     paths = [f"jobs/{job_id}{part}" for part in ("", "/logs", "/logs?tail=true", "/wait", "/metrics", "/trials")]
     paths += ["jobs", "jobs?status=unknown", "queue", "events", f"{stack.state.urls['api']}/info"]
@@ -98,7 +117,7 @@ def asked_all_the_while(stack: Stack, job_id: str) -> Iterator[None]:
 
     def ask(path: str) -> tuple[float, Counter[int]]:
         slowest, answers = 0.0, Counter[int]()
-        with httpx2.Client(base_url=stack.http.base_url, headers=stack.http.headers, timeout=CLIENT_TIMEOUT_S) as http:
+        with httpx2.Client(base_url=stack.http.base_url, headers=stack.http.headers, timeout=within_s) as http:
             while not over:
                 asked = time.monotonic()
                 answer = http.get(path)
@@ -120,12 +139,12 @@ def asked_all_the_while(stack: Stack, job_id: str) -> Iterator[None]:
     answers = sum((each.result()[1] for each in asking), Counter[int]())
     print(f"asked meanwhile: {dict(answers)}, the slowest answer after {slowest:.2f} s")
     assert set(answers) <= {200, 503}
-    assert slowest < CLIENT_TIMEOUT_S
+    assert slowest < within_s
 
 
 def lose(stack: Stack, job_id: str, parts: tuple[str, ...], number: int) -> None:
     """Send the head's processes a signal, and see the job `unknown`."""
-    head = stack.head(parts)
+    head = stack.processes(*parts)
     assert len(head) == len(parts)
     lost_at = time.time()
     for process in head:
@@ -145,12 +164,11 @@ def test_a_stopped_head_holds_nobody_up_and_its_job_goes_on(stack: Stack) -> Non
     """Every connection stays open, and nothing comes of it."""
     job_id = stack.training()
     lose(stack, job_id, HEAD, signal.SIGSTOP)
-    for process in stack.head(HEAD):
+    for process in stack.processes(*HEAD):
         process.signal(signal.SIGCONT)
     job = stack.reach(job_id, "running", 30)
     assert len(job["attempts"]) == 1
-    stack.http.post(f"jobs/{job_id}:cancel").raise_for_status()
-    stack.reach(job_id, "cancelled")
+    stack.cancel(job_id)
 
 
 def test_a_killed_head_costs_an_attempt_and_the_epochs_since_the_last_checkpoint(stack: Stack) -> None:
@@ -169,7 +187,7 @@ def test_a_killed_head_costs_an_attempt_and_the_epochs_since_the_last_checkpoint
         ("lost", "engine_lost"),
         ("succeeded", None),
     ]
-    epochs = stack.epochs(job_id)
+    epochs = stack.curves(job_id)["val/loss"]
     again = datetime.fromisoformat(job["attempts"][1]["started_at"]).timestamp()
     first, second = {step: at for step, at in epochs if at < again}, [step for step, at in epochs if at >= again]
     assert list(first) == list(range(1, len(first) + 1))
@@ -178,3 +196,39 @@ def test_a_killed_head_costs_an_attempt_and_the_epochs_since_the_last_checkpoint
     twice_s = first[len(first)] - first[second[0] - 1]
     print(f"{len(first) + 1 - second[0]} of {len(first)} epochs done twice, {twice_s:.1f} s of work")
     assert twice_s <= CHECKPOINT_INTERVAL_S + 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_mlflow_away_costs_no_time_and_no_metric(stack: Stack, number: int) -> None:
+    job_id = stack.submit(LONG)
+    await_value(lambda: stack.curves(job_id).get("val/loss"), 120)
+    (mlflow,) = stack.processes("ratchet_pipelines.tracking_server")
+    stack.state.supervisor.signal(signal.SIGSTOP)  # or it would be back at once
+    try:
+        away = time.time()
+        mlflow.signal(number)
+        # An answer that is made of what MLflow says may take its time-out of 5 s, and then is a 503.
+        with asked_all_the_while(stack, job_id, within_s=7):
+            time.sleep(MLFLOW_AWAY_S)
+        assert stack.job(job_id)["status"] == "running"
+    finally:
+        back = time.time()
+        mlflow.signal(signal.SIGCONT)
+        stack.state.supervisor.signal(signal.SIGCONT)
+
+    def caught_up() -> dict[str, Curve] | None:
+        answer = stack.http.get(f"jobs/{job_id}/metrics")
+        if answer.status_code == 503:
+            return None
+        curves = stack.curves(job_id)
+        return curves if all(curve[-1][1] > back for curve in curves.values()) else None
+
+    curves = await_value(caught_up, 120)
+    print(f"all there {time.time() - back:.1f} s after MLflow was let back")
+    for name, curve in curves.items():
+        assert [step for step, _ in curve] == list(range(1, len(curve) + 1)), name
+    meanwhile = [at for _, at in curves["val/loss"] if away < at < back]
+    longest = max(after - before for before, after in pairwise([away, *meanwhile, back]))
+    print(f"{len(meanwhile)} epochs in {back - away:.0f} s without MLflow, {longest:.1f} s between two at most")
+    assert longest < MLFLOW_AWAY_S / 2
+    stack.cancel(job_id)
