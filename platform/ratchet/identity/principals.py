@@ -70,6 +70,12 @@ class Principal:
         return self.platform_admin and self.project is None and self.scope is Scope.ADMIN
 
 
+class AttemptEnded(Unauthorized):
+    """The token is one of ours, so nobody guesses: a job's process that goes on for a moment after its end."""
+
+    code = "attempt_ended"
+
+
 @dataclass(frozen=True)
 class _Remembered:
     principal: Principal
@@ -83,6 +89,7 @@ class Principals:
         self._sessions = sessions
         self._settings = settings
         self._remembered: dict[str, _Remembered] = {}
+        self._familiar: set[str] = set()
         self._projects: set[str] = set()
         self._used: set[str] = set()
         event.listen(sessions, "after_commit", self._forget_if_changed)
@@ -92,6 +99,10 @@ class Principals:
         known = self._remembered.get(token_hash(secret))
         return known.principal if known is not None and known.until > time.monotonic() else None
 
+    def familiar(self, secret: str) -> bool:
+        """Whether this process has found it before, and not refused it since: it is no guess."""
+        return token_hash(secret) in self._familiar
+
     def find(self, secret: str, project: str | None) -> Principal:
         """From memory, or else as `look_up` does."""
         return self.known(secret) or self.look_up(secret, project)
@@ -99,9 +110,16 @@ class Principals:
     def look_up(self, secret: str, project: str | None) -> Principal:
         """In one query; `Unauthorized` when the secret is nobody's. `project` is asked for along with it: `exists`."""
         key = token_hash(secret)
-        principal = self._of_job(secret) if secret.startswith(jobtokens.PREFIX) else self._load(key, project)
-        if len(self._remembered) >= MAX_REMEMBERED:
+        try:
+            principal = self._of_job(secret) if secret.startswith(jobtokens.PREFIX) else self._load(key, project)
+        except Unauthorized:
+            self._remembered.pop(key, None)
+            self._familiar.discard(key)
+            raise
+        if len(self._familiar) >= MAX_REMEMBERED:
             self._remembered.clear()
+            self._familiar.clear()
+        self._familiar.add(key)
         self._remembered[key] = _Remembered(principal, time.monotonic() + REMEMBER_S)
         if principal.token_id:
             self._used.add(principal.token_id)
@@ -140,7 +158,6 @@ class Principals:
             # The lookup is by the hash of 256 random bits: its timing tells nothing of the secret.
             rows = session.execute(query).all()
         if not rows:
-            self._remembered.pop(key, None)
             if (replicas := self._of_replicas(key)) is not None:
                 return replicas
             raise _unknown()
@@ -169,7 +186,7 @@ class Principals:
         with read_only(self._sessions) as session:
             project = session.scalar(alive)
         if project is None:
-            raise _unknown()
+            raise AttemptEnded("The attempt that this token was made for has ended.")
         return Principal(
             id=claim.job_id,
             actor=f"job/{claim.job_id}",

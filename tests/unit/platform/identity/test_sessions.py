@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from tests.accounts import token_of
 
 from ratchet.app import create_app
 from ratchet.clients.fakes import fake_clients
+from ratchet.db import db_now
+from ratchet.identity import principals
+from ratchet.identity.principals import REMEMBER_S, token_hash
+from ratchet.identity.tables import Token
 
 TOKENS = "/api/v1/projects/default/tokens"
 BODY = {"name": "mine", "scope": "read"}
@@ -113,6 +119,25 @@ def test_wrong_tokens_from_one_address_are_stopped_and_nobody_else_is(api: Any) 
     # Known from a moment ago, one is served from that very address too.
     assert api.http.get("/api/v1/me", headers=api.headers("reader")).status_code == 200
     assert api.http.post("/api/v1/session", json={"token": "rt_wrong"}).status_code == 429
+
+
+def test_who_was_found_before_is_not_locked_out_by_an_old_token_from_the_same_address(
+    api: Any, monkeypatch: Any
+) -> None:
+    assert api.http.get("/api/v1/me", headers=api.headers("reader")).status_code == 200
+    for number in range(21):
+        answer = api.http.get("/api/v1/me", headers={"Authorization": f"Bearer rt_{number:040}"})
+    assert answer.status_code == 429
+    later = time.monotonic() + REMEMBER_S + 1
+    monkeypatch.setattr(principals.time, "monotonic", lambda: later)
+    assert api.http.get("/api/v1/me", headers=api.headers("reader")).status_code == 200
+    assert api.http.get("/api/v1/me", headers=api.headers("writer")).status_code == 429  # never seen: it may be a guess
+    with api.sessions() as session:
+        session.execute(update(Token).where(Token.hash == token_hash(api.tokens["reader"])).values(revoked_at=db_now()))
+        session.commit()
+    later += REMEMBER_S + 1
+    statuses = [api.http.get("/api/v1/me", headers=api.headers("reader")).status_code for _ in range(2)]
+    assert statuses == [401, 429]
 
 
 def test_guesses_from_many_addresses_lock_out_nobody_who_made_none(api: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from ratchet.db import now
 from ratchet.identity import jobtokens
@@ -85,6 +86,15 @@ def test_it_dies_with_the_attempt(api: Any, mlflow: Any, job: dict[str, str]) ->
         session.commit()
     api.http.app.state.principals.forget()  # two seconds later
     assert api.http.get(url, headers=job).status_code == 401
+
+
+def test_what_goes_on_after_its_attempt_locks_nobody_out(api: Any, mlflow: Any, job: dict[str, str]) -> None:
+    with api.sessions() as session:
+        session.scalars(select(Attempt)).one().ended_at = now(session)
+        session.commit()
+    answers = [api.http.get(f"{API}/runs/get?run_id=mine", headers=job) for _ in range(30)]
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(401, "attempt_ended")}
+    assert api.http.get("/api/v1/me", headers=api.headers("viewer")).status_code == 200
 
 
 def test_nobody_writes_a_token_of_their_own(api: Any, mlflow: Any, job: dict[str, str]) -> None:
