@@ -1,13 +1,13 @@
-"""How much killing the control plane takes: worlds in memory, and with `--real 20` as many on a real Ray.
+"""How much killing the control plane takes: worlds in memory, and with `--real 20` as many on a real Ray. With
+`--restarts 10` its Postgres is restarted every 5 to 40 s for ten minutes.
 
-python -m benchmarks.chaos [--seeds 320] [--real 20]
+python -m benchmarks.chaos [--seeds 320] [--real 20] [--restarts 10]
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import random
 import signal
 import subprocess
@@ -27,13 +27,11 @@ from sqlalchemy.orm import Session, sessionmaker
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform"), str(ROOT / "pipelines")]
 
-from tests.chaos import test_seeds  # noqa: E402
-from tests.chaos.process import PARTS, Engines  # noqa: E402
+from tests.chaos import process, restarts, test_seeds  # noqa: E402
 from tests.chaos.simulation import Machine  # noqa: E402
 from tests.integration.private_ray import PrivateRay, await_value, private_ray  # noqa: E402
 
 from ratchet import db  # noqa: E402
-from ratchet.clients.fakes import fake_clients  # noqa: E402
 from ratchet.clients.ray_jobs import RayJobsClient  # noqa: E402
 from ratchet.jobs import service  # noqa: E402
 from ratchet.jobs.status import JobStatus  # noqa: E402
@@ -83,7 +81,8 @@ def _real_world(rng: random.Random, folder: Path, ray: PrivateRay, driver: Path)
     engine = db.open_engine(database)
     sessions = db.session_factory(engine)
     jobs = RayJobsClient(ray.dashboard, lambda: ray.token)
-    with _engines(folder / "engines") as address:
+    address = folder / "engines"
+    with process.engines(address):  # here Ray alone is real
         acknowledged = _submit(sessions)
         kills = 0
         for _ in range(KILLS):
@@ -99,31 +98,10 @@ def _real_world(rng: random.Random, folder: Path, ray: PrivateRay, driver: Path)
 
 
 @contextmanager
-def _engines(address: Path) -> Iterator[str]:
-    """MLflow and storage, in memory: here Ray alone is real."""
-    fakes = fake_clients()
-    for part in PARTS:
-        Engines.register(part, callable=lambda part=part: getattr(fakes, part))
-    manager = Engines(address=str(address), authkey=b"chaos")
-    manager.start()
-    try:
-        yield str(address)
-    finally:
-        manager.shutdown()
-
-
-@contextmanager
 def _reconciler(
-    database: str, address: str, die_at: str, ray: PrivateRay, driver: Path
+    database: str, address: Path, die_at: str, ray: PrivateRay, driver: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    arguments = [database, address, die_at, ray.dashboard, ray.token, str(driver)]
-    child = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/chaos/process.py"), *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    child = process.start(database, address, die_at, ray.dashboard, ray.token, str(driver))
     try:
         yield child
     finally:
@@ -176,10 +154,22 @@ def _check(sessions: sessionmaker[Session], jobs: RayJobsClient, acknowledged: l
         assert row.status in ("succeeded", "cancelled"), (row.status, row.reason, row.message)
 
 
+def restarted(minutes: float, folder: Path) -> None:
+    with restarts.postgres(folder / "postgres") as server:
+        told = restarts.endure(server, folder, for_s=60 * minutes, seed=1)
+    answers = ", ".join(f"{count} of {status}" for status, count in sorted(told.answers.items()))
+    print(f"Postgres restarted {len(told.back_s)} times in {minutes:g} minutes: answers {answers},")
+    print(
+        f"  the slowest after {told.slowest_s:.2f} s; {len(told.acknowledged)} jobs acknowledged, all there and ended"
+    )
+    print(f"  once; requests were answered again {max(told.back_s):.2f} s after Postgres was, at most.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=test_seeds.SEEDS)
     parser.add_argument("--real", type=int, default=0, help="seeds on a real Ray, some ten seconds each")
+    parser.add_argument("--restarts", type=float, default=0, help="minutes for which Postgres is restarted")
     asked = parser.parse_args()
     logging.disable()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
@@ -188,6 +178,8 @@ def main() -> None:
             simulated(asked.seeds, Path(folder))
         if asked.real:
             real(asked.real, Path(folder))
+        if asked.restarts:
+            restarted(asked.restarts, Path(folder))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from tests.chaos.simulation import SWEEP_WITHIN, World
 
 from ratchet.events import Event
@@ -50,16 +51,17 @@ def check_end(world: World) -> None:
     assert world.fakes.jobs.live() == [], "something runs in Ray that nobody owns"
     assert all(attempt.ended_at is not None for attempt in world.attempts())
     for row in rows:
-        _check_history(world, row)
+        with world.quietly(), world.reader.sessions() as session:
+            check_history(session, row)
         if row.id in world.cancelled:
             assert row.status != JobStatus.SUCCEEDED, "a job succeeded whose cancel was acknowledged"
     _check_runs(world, rows)
 
 
-def _check_history(world: World, row: Job) -> None:
-    with world.quietly(), world.reader.sessions() as session:
-        query = select(Event).where(Event.target_kind == "job", Event.target_id == row.id).order_by(Event.id)
-        events = [each for each in session.scalars(query) if (each.after or {}).get("status")]
+def check_history(session: Session, row: Job) -> None:
+    """A job came to its end by legal moves, and to one end."""
+    query = select(Event).where(Event.target_kind == "job", Event.target_id == row.id).order_by(Event.id)
+    events = [each for each in session.scalars(query) if (each.after or {}).get("status")]
     assert events[0].action == "job.submitted"
     at = JobStatus.QUEUED
     ends = 0

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.managers import BaseManager
+from pathlib import Path
 from typing import Any
 
 from ratchet import db
+from ratchet.clients.fakes import fake_clients
 from ratchet.clients.guard import guarded
 from ratchet.clients.ports import Clients
 from ratchet.clients.ray_jobs import RayJobsClient
@@ -25,6 +30,31 @@ PARTS = ("jobs", "serve", "mlflow", "storage")
 
 class Engines(BaseManager):
     """Where the engines are, by the name of each."""
+
+
+@contextmanager
+def engines(address: Path) -> Iterator[Any]:
+    """Engines in memory, in a process of their own; whoever knows the address has a part of them by its name."""
+    fakes = fake_clients()
+    for part in PARTS:
+        Engines.register(part, callable=lambda part=part: getattr(fakes, part))
+    manager = Engines(address=str(address), authkey=b"chaos")
+    manager.start()
+    try:
+        yield manager
+    finally:
+        manager.shutdown()
+
+
+def start(database: str, address: Path, *more: str) -> subprocess.Popen[bytes]:
+    """This file as a process; `more` as `main` has it."""
+    return subprocess.Popen(
+        [sys.executable, __file__, database, str(address), *more],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 class Mortal:
@@ -55,10 +85,10 @@ def main(database: str, address: str, die_at: str = "", ray: str = "", ray_token
         Engines.register(part)
     manager = Engines(address=address, authkey=b"chaos")
     manager.connect()
-    engines = {part: getattr(manager, part)() for part in PARTS}
+    found = {part: getattr(manager, part)() for part in PARTS}
     if ray:
-        engines["jobs"] = RayJobsClient(ray, lambda: ray_token)
-    mortal = {part: Mortal(part, engine, die_at) for part, engine in engines.items()}
+        found["jobs"] = RayJobsClient(ray, lambda: ray_token)
+    mortal = {part: Mortal(part, engine, die_at) for part, engine in found.items()}
     sessions = db.session_factory(db.open_engine(database))
     settings = Settings(storage_uri="memory://storage", **({"python": python} if python else {}))
     loop = Loop(sessions, reconcilers(settings, guarded(Clients(**mortal))))  # type: ignore[arg-type]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,17 +14,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
-from tests.chaos.process import PARTS, Engines
+from tests.chaos import process
 
 from ratchet import db
-from ratchet.clients.fakes import fake_clients
 from ratchet.jobs import service
 from ratchet.jobs.tables import Attempt, Job
 from ratchet.projects.service import ensure_default
 from ratchet_pipelines.spec import Train
 
 pytestmark = pytest.mark.slow
-PROCESS = Path(__file__).with_name("process.py")
 TAKEOVER_S = 15.0
 STOPPED_S = 40.0
 
@@ -35,17 +31,12 @@ STOPPED_S = 40.0
 class Stage:
     database: str
     sessions: sessionmaker[Session]
-    address: str
+    address: Path
     jobs: Any
     running: list[subprocess.Popen[bytes]]
 
     def start(self, *, die_at: str = "") -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, str(PROCESS), self.database, self.address, die_at],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        child = process.start(self.database, self.address, die_at)
         self.running.append(child)
         return child
 
@@ -78,26 +69,22 @@ def await_(what: Callable[[], bool], within_s: float) -> None:
 
 @pytest.fixture
 def stage(database: str, tmp_path: Path) -> Iterator[Stage]:
-    fakes = fake_clients()
-    for part in PARTS:
-        Engines.register(part, callable=lambda part=part: getattr(fakes, part))
-    manager = Engines(address=str(tmp_path / "engines"), authkey=b"chaos")
-    manager.start()
+    address = tmp_path / "engines"
     engine = db.open_engine(database)
     sessions = db.session_factory(engine)
     with sessions() as session:
         ensure_default(session)
         service.ensure_cluster(session)
         session.commit()
-    made = Stage(database, sessions, str(tmp_path / "engines"), manager.jobs(), [])  # type: ignore[attr-defined]
-    try:
-        yield made
-    finally:
-        for child in made.running:
-            child.kill()
-            child.wait()
-        manager.shutdown()
-        engine.dispose()
+    with process.engines(address) as engines:
+        made = Stage(database, sessions, address, engines.jobs(), [])
+        try:
+            yield made
+        finally:
+            for child in made.running:
+                child.kill()
+                child.wait()
+    engine.dispose()
 
 
 @pytest.mark.parametrize("place", ["before jobs.submit", "after jobs.submit", "after mlflow.create_run"])
