@@ -33,7 +33,7 @@ MAX_PAGE_SIZE = 1_000
 FIRST_STRETCH = 1_000
 STRETCH = 10_000
 """Rows that one answer looks at where no index finds them."""
-MAX_SORTED = 20_000
+MAX_SORTED = 15_000
 """Rows that one answer sorts where no index has them sorted."""
 Item = TypeVar("Item")
 
