@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from ratchet import events
 from ratchet.db import now
@@ -16,8 +16,16 @@ from ratchet.queue.amounts import Amount
 from ratchet.queue.schemas import NewQuota, QuotaUsage, QuotaView
 from ratchet.queue.tables import GpuUsage, Quota
 
-# Built once: every submission asks it.
-_BOUNDS = select(Cluster, Quota).outerjoin(Quota, Quota.project == bindparam("project")).where(Cluster.id == CLUSTER)
+# Built once, with no more columns than are needed: every submission asks it.
+_BOUNDS = (
+    select(Cluster, Quota)
+    .outerjoin(Quota, Quota.project == bindparam("project"))
+    .where(Cluster.id == CLUSTER)
+    .options(
+        load_only(Cluster.cpus, Cluster.gpus, Cluster.memory_bytes, Cluster.last_seen_at, Cluster.instance),
+        load_only(Quota.cpus, Quota.gpus, Quota.memory_bytes, Quota.jobs, Quota.gpu_hours),
+    )
+)
 
 
 def get(session: Session, project: str) -> QuotaView:
