@@ -29,6 +29,12 @@ class PrivateRay:
     dashboard: str
     serve: str
     serve_port: int
+    mark: str
+    """In the environment of each of its processes."""
+
+    def processes(self, title: str) -> list[psutil.Process]:
+        """Those of its own whose command line has this in it."""
+        return [each for each in _of(self.mark) if title in " ".join(_command(each))]
 
     def deploy(self, *applications: dict[str, Any]) -> None:
         """What the platform does: PUT the whole configuration of Serve."""
@@ -101,6 +107,7 @@ def private_ray(cpus: int = 2) -> Iterator[PrivateRay]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(haproxy_metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(haproxy_stats),
@@ -136,7 +143,7 @@ def private_ray(cpus: int = 2) -> Iterator[PrivateRay]:
     command += [f"--{name}={value}" for name, value in arguments.items()]
     with (folder / "ray.log").open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
-    ray = PrivateRay(token, f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{serve}", serve)
+    ray = PrivateRay(token, f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{serve}", serve, mark)
     try:
         await_value(lambda: _answers(ray) or _ended(process, folder), 90)
         yield ray
@@ -160,13 +167,23 @@ def _ended(process: subprocess.Popen[bytes], folder: Path) -> None:
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """End all that descends from this Ray, by its mark in the environment: never another Ray's."""
     for ask in ("terminate", "kill"):
-        mine = [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, mark)]
-        mine += [child for p in mine for child in _children(p)]
+        mine = _of(mark)
         for one in mine:
             with contextlib.suppress(psutil.Error):
                 getattr(one, ask)()
         psutil.wait_procs(mine, timeout=10)
     process.wait(10)
+
+
+def _of(mark: str) -> list[psutil.Process]:
+    mine = [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, mark)]
+    return list({*mine, *(child for p in mine for child in _children(p))})
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
 
 
 def _marked(process: psutil.Process, mark: str) -> bool:

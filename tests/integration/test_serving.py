@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +16,7 @@ import httpx2
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow.dataset as ds
 import pytest
 from mlflow.models import infer_signature
@@ -63,6 +66,7 @@ class Endpoint:
     tracking: str
     storage: Path
     name: str = "iris"
+    replicas: int = 1
     config: dict[str, Any] = field(default_factory=dict)
 
     def configure(self, generation: int, *variants: tuple[str, int, float]) -> None:
@@ -89,7 +93,7 @@ class Endpoint:
             "deployments": [
                 {
                     "name": "Endpoint",
-                    "num_replicas": 1,
+                    "num_replicas": self.replicas,
                     "max_ongoing_requests": 64,
                     "max_surge_percent": 100,
                     "ray_actor_options": {"num_cpus": 0},
@@ -240,3 +244,66 @@ def test_a_fresh_endpoint_whose_model_fails_says_so(endpoint: Endpoint) -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert "the matrix is singular" in response.json()["detail"]
+
+
+RATE, ASKERS = 50, 5
+"""Requests a second, of so many callers in turn."""
+KILLED_AT_S = (2.0, 17.0)
+
+
+def asked(endpoint: Endpoint, for_s: float) -> tuple[int, list[str], set[tuple[str, str, int]]]:
+    """Ask at the rate for so long: how often, what went wrong, and whatever variant and version each key was given."""
+    deadline = time.monotonic() + for_s
+
+    def ask(caller: int) -> tuple[int, list[str], set[tuple[str, str, int]]]:
+        failures, given, number = list[str](), set[tuple[str, str, int]](), 0
+        with httpx2.Client(base_url=endpoint.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10) as http:
+            due = time.monotonic() + caller / RATE
+            while due < deadline:
+                key = f"user-{caller}-{number % 40}"
+                number += 1
+                try:
+                    answer = http.post("/predict", json={"inputs": [{"a": 1.0, "b": 2.0}], "key": key})
+                    told = answer.raise_for_status().json()
+                    given.add((key, told["variant"], told["model_version"]))
+                except httpx2.HTTPError as error:
+                    failures.append(f"{due - deadline + for_s:.1f} s: {error!r}"[:200])
+                due += ASKERS / RATE
+                time.sleep(max(0.0, due - time.monotonic()))
+        return number, failures, given
+
+    with ThreadPoolExecutor(ASKERS) as pool:
+        each = list(pool.map(ask, range(ASKERS)))
+    return sum(e[0] for e in each), [f for e in each for f in e[1]], set().union(*(e[2] for e in each))
+
+
+@pytest.fixture(scope="module")
+def pair(endpoint: Endpoint) -> Endpoint:
+    """An endpoint of two replicas."""
+    made = Endpoint(endpoint.ray, endpoint.tracking, endpoint.storage, name="pair", replicas=2)
+    made.configure(1, ("control", 1, 0.5), ("treatment", 2, 0.5))
+    made.ray.await_running("demo.pair")
+    await_value(lambda: found if (found := _told(made)) and found["generation"] == 1 else None)
+    return made
+
+
+@pytest.mark.parametrize(("what", "lost"), [("replica", 1), ("controller", 0)])
+def test_what_serves_is_killed_under_load(pair: Endpoint, what: str, lost: int) -> None:
+    """A replica takes with it what it has in hand, and no more."""
+
+    def kill() -> None:
+        victims = pair.ray.processes("ServeController") if what == "controller" else [psutil.Process(min(pair.pids()))]
+        assert len(victims) == 1
+        victims[0].kill()
+
+    _, _, before = asked(pair, 4)
+    timers = [threading.Timer(at, kill) for at in KILLED_AT_S]
+    for timer in timers:
+        timer.start()
+    count, failures, meanwhile = asked(pair, KILLED_AT_S[-1] + 15)
+    for timer in timers:
+        timer.join()
+    print(f"two {what}s killed: {len(failures)} of {count} requests failed {failures}")
+    assert len(failures) <= lost * len(KILLED_AT_S)
+    assert before <= meanwhile
+    assert len({key for key, _, _ in meanwhile}) == len(meanwhile), "a key was given another variant or version"

@@ -186,6 +186,8 @@ def ray_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "RAY_ADDRESS": f"127.0.0.1:{inner(0)}",
         "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        # A prediction changes nothing: where its replica dies before it answers, another is asked.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_KV_TIMEOUT_S": "10",
         # All that Serve and its HAProxy open has a fixed default; another Serve on the machine would hold it.
