@@ -47,7 +47,7 @@ def due(table: Any, moment: Any) -> ColumnElement[bool]:
 def take(session: Session, table: Any, limit: int, lease: timedelta = LEASE) -> list[tuple[str, int]]:
     """Claim rows that are due and free, the longest due first; (id, fencing token) of each. Commits."""
     moment = now(session)
-    values = {"moment": moment, "until": moment + lease, "most": limit}
+    values = {"claim_moment": moment, "claim_until": moment + lease, "claim_most": limit}
     claims = [(row.id, row.lease) for row in session.connection().execute(_taking(table), values)]
     session.commit()
     return claims
@@ -55,10 +55,15 @@ def take(session: Session, table: Any, limit: int, lease: timedelta = LEASE) -> 
 
 @cache
 def _taking(table: Any) -> ReturningUpdate[tuple[str, int]]:
-    """Built once for each table, as the other statements of every step are."""
+    """Built once for each table, as the other statements of every step are. No column may have a parameter's name."""
     rows: Any = table.__table__
-    moment, until = bindparam("moment", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
-    free = select(rows.c.id).where(due(rows.c, moment)).order_by(rows.c.due_at).limit(bindparam("most", type_=Integer))
+    moment, until = bindparam("claim_moment", type_=UtcDateTime()), bindparam("claim_until", type_=UtcDateTime())
+    free = (
+        select(rows.c.id)
+        .where(due(rows.c, moment))
+        .order_by(rows.c.due_at)
+        .limit(bindparam("claim_most", type_=Integer))
+    )
     # A CTE: as a plain subquery Postgres may run it again for every row, and take more than `most`.
     chosen = free.with_for_update(skip_locked=True).cte("chosen")
     taken = update(rows).where(rows.c.id.in_(select(chosen.c.id)))
@@ -71,7 +76,7 @@ def release(session: Session, claim: Claim, due_before: datetime | None) -> None
 
     Raises `StaleClaimError`. The row stays locked until the commit, so nobody can take it in between.
     """
-    values = {"row_id": claim.row_id, "token": claim.token, "due_before": due_before}
+    values = {"claim_row_id": claim.row_id, "claim_token": claim.token, "claim_due_before": due_before}
     if session.connection().execute(_giving_back(claim.table), values).rowcount != 1:
         session.rollback()
         raise claim.lost()
@@ -80,8 +85,8 @@ def release(session: Session, claim: Claim, due_before: datetime | None) -> None
 @cache
 def _giving_back(table: Any) -> Update:
     rows: Any = table.__table__
-    mine = update(rows).where(rows.c.id == bindparam("row_id"), rows.c.lease == bindparam("token"))
-    unchanged = rows.c.due_at == bindparam("due_before", type_=UtcDateTime())
+    mine = update(rows).where(rows.c.id == bindparam("claim_row_id"), rows.c.lease == bindparam("claim_token"))
+    unchanged = rows.c.due_at == bindparam("claim_due_before", type_=UtcDateTime())
     due_at = case((unchanged, null()), else_=rows.c.due_at)
     return mine.values(lease_until=null(), due_at=due_at, updated_at=rows.c.updated_at)
 
@@ -120,7 +125,7 @@ def still_mine() -> None:
         return
     sessions, claim = found
     with read_only(sessions) as session:
-        values = {"row_id": claim.row_id, "token": claim.token, "moment": now(session)}
+        values = {"claim_row_id": claim.row_id, "claim_token": claim.token, "claim_moment": now(session)}
         if session.connection().execute(_holding(claim.table), values).one_or_none() is None:
             raise claim.lost()
 
@@ -128,5 +133,5 @@ def still_mine() -> None:
 @cache
 def _holding(table: Any) -> Select[str]:
     rows: Any = table.__table__
-    mine = select(rows.c.id).where(rows.c.id == bindparam("row_id"), rows.c.lease == bindparam("token"))
-    return mine.where(rows.c.lease_until > bindparam("moment", type_=UtcDateTime()))
+    mine = select(rows.c.id).where(rows.c.id == bindparam("claim_row_id"), rows.c.lease == bindparam("claim_token"))
+    return mine.where(rows.c.lease_until > bindparam("claim_moment", type_=UtcDateTime()))
