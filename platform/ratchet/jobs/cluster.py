@@ -70,8 +70,8 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
         return Seen(
             instance=row.instance,
             ready=row.status == "ready",
-            size=row.status != "ready" or row.sized_at is None or moment - row.sized_at >= SIZE_EVERY,
-            sweep=bool(suspects) or row.swept_at is None or moment - row.swept_at >= SWEEP_EVERY,
+            size=row.status != "ready" or _over(row.sized_at, SIZE_EVERY, moment),
+            sweep=bool(suspects) or _over(row.swept_at, SWEEP_EVERY, moment),
             orphans=suspects,
         )
 
@@ -134,7 +134,12 @@ class ClusterReconciler(Reconciler[Cluster, Seen, Found]):
 
 def unheard(row: Cluster | None, moment: datetime) -> bool:
     """Whether nobody has heard of Ray for so long that one who gets no answer either may take it for lost."""
-    return row is None or row.last_seen_at is None or moment - row.last_seen_at >= SILENT_FOR
+    return row is None or _over(row.last_seen_at, SILENT_FOR, moment)
+
+
+def _over(since: datetime | None, time: timedelta, moment: datetime) -> bool:
+    """Whether so much time has passed; also when the clock was set back, and nobody can say."""
+    return since is None or not timedelta(0) <= moment - since < time
 
 
 def _wake_running(session: Session) -> None:

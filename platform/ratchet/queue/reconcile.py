@@ -60,8 +60,7 @@ class QueueReconciler(Reconciler[Queue, Seen, Decision]):
         self._explain(session, seen, found)
         held = [timedelta(seconds=job.held_s) for job in seen.snapshot.waiting if job.held_s > 0]
         took = timedelta(seconds=time.monotonic() - seen.since)
-        if took > QUICK:
-            row.rest_until = now(session) + took
+        row.rest_until = now(session) + took if took > QUICK else None
         return max(min([LOOK_EVERY, *held]), took)
 
     def _start(self, session: Session, ids: list[str]) -> None:

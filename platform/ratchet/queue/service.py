@@ -10,6 +10,7 @@ from sqlalchemy import Update, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ratchet.db import db_now, now
+from ratchet.jobs.retry import LONGEST_S
 from ratchet.jobs.status import OCCUPYING, JobStatus
 from ratchet.jobs.tables import CLUSTER, Attempt, Cluster, Job
 from ratchet.queue.amounts import HOUR_S, UNLIMITED, Amount
@@ -73,6 +74,11 @@ def demand(cpus: float, gpus: float, memory_bytes: int, deadline_s: float) -> Am
     return Amount(cpus, gpus, memory_bytes, 1, gpus * deadline_s)
 
 
+def _held_s(not_before: datetime | None, moment: datetime) -> float:
+    held_s = 0 if not_before is None else (not_before - moment).total_seconds()
+    return held_s if 0 < held_s <= LONGEST_S else 0
+
+
 def _waiting(session: Session, moment: datetime) -> list[Waiting]:
     query = select(
         Job.id,
@@ -94,7 +100,7 @@ def _waiting(session: Session, moment: datetime) -> list[Waiting]:
             demand(cpus, gpus, memory_bytes, deadline_s),
             deadline_s,
             waited_s + (moment - queued_at).total_seconds(),
-            0 if not_before is None else max((not_before - moment).total_seconds(), 0),
+            _held_s(not_before, moment),
         )
         for (
             id,

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Update, and_, bindparam, 
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from ratchet.db import UtcDateTime, now, read_only
+from ratchet.db import UtcDateTime, db_now, now, read_only
 
 LEASE = timedelta(seconds=10)
 
@@ -99,6 +99,14 @@ def end_all(session: Session, tables: Sequence[Any]) -> None:
     for table in tables:
         leased = update(table).where(table.lease_until.is_not(None))
         session.execute(leased.values(lease=table.lease + 1, lease_until=None, updated_at=table.updated_at))
+
+
+def start_over(session: Session, tables: Sequence[Any]) -> None:
+    """The database's clock was set back: nothing may wait, or be held, until an hour comes that has been before."""
+    end_all(session, tables)
+    for table in tables:
+        waiting = update(table).where(table.due_at > now(session))
+        session.execute(waiting.values(due_at=db_now(), updated_at=table.updated_at))
 
 
 _acting: ContextVar[tuple[sessionmaker[Session], Claim] | None] = ContextVar("acting", default=None)

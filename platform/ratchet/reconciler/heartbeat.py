@@ -6,9 +6,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from ratchet import __version__
 from ratchet.db import db_now, new_id, now
 from ratchet.logs import logger
-from ratchet.reconciler import observe
+from ratchet.reconciler import claims, observe
 from ratchet.reconciler.claims import LEASE, Claim
 from ratchet.reconciler.tables import Instance
 
@@ -28,6 +29,8 @@ BEAT_S = 2.5
 SILENT = 2 * LEASE
 """A reconciler that has not been heard of for this long is counted as dead."""
 FORGOTTEN = timedelta(hours=1)
+AHEAD = timedelta(seconds=5)
+"""A beat that is so far in the future was written before the database's clock was set back."""
 LONGEST_STEP_S = 300.0
 """A step that acts for longer hangs: its lease is renewed no more, and another takes the row."""
 
@@ -35,9 +38,11 @@ LONGEST_STEP_S = 300.0
 class Heartbeat:
     """Runs in a thread of its own from `start` to `stop`; a process that is stopped (SIGSTOP) beats no more."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], tables: Sequence[Any] = ()) -> None:
+        """`tables`: whose rows are looked at anew when the clock was set back."""
         self.id = new_id("rec")
         self._sessions = sessions
+        self._tables = tables
         self._held: dict[Claim, float] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -79,6 +84,7 @@ class Heartbeat:
         with self._lock:  # a lease as young as a beat runs well past the next one
             held = [claim for claim, since in self._held.items() if BEAT_S <= moment - since < LONGEST_STEP_S]
         with self._sessions() as session:
+            self._mind_the_clock(session)
             self._say_alive(session)
             for table in {claim.table for claim in held}:
                 mine = [(claim.row_id, claim.token) for claim in held if claim.table is table]
@@ -86,6 +92,13 @@ class Heartbeat:
                 values = {"lease_until": now(session) + LEASE, "updated_at": table.updated_at}
                 session.execute(renewed.values(values).execution_options(synchronize_session=False))
             session.commit()
+
+    def _mind_the_clock(self, session: Session) -> None:
+        moment = now(session)
+        ahead = update(Instance).where(Instance.beat_at > moment + AHEAD).values(beat_at=moment)
+        if session.execute(ahead).rowcount > 0:  # type: ignore[attr-defined]
+            log.warning("clock_set_back", now=moment.isoformat())
+            claims.start_over(session, self._tables)
 
     def _say_alive(self, session: Session) -> None:
         alive = update(Instance).where(Instance.id == self.id).values(beat_at=db_now())

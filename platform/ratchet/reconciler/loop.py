@@ -117,7 +117,8 @@ class Loop:
         self.stopping = threading.Event()
         self.stirred = threading.Event()
         """A step has ended: it may have made other rows due, which are looked for at once."""
-        self.heartbeat = Heartbeat(sessions)
+        self.tables = list({reconciler.table for reconciler in reconcilers})
+        self.heartbeat = Heartbeat(sessions, self.tables)
         self._asked_at = time.monotonic()
         self._whose_turn = _whose_turn(reconcilers)
         self.runners = [Runner(self, each) for each in reconcilers]
@@ -125,7 +126,7 @@ class Loop:
     def take_over(self) -> None:
         """What the only reconciler of a database (SQLite) does at its start, so as not to wait for dead leases."""
         with self.sessions() as session:
-            claims.end_all(session, list({reconciler.table for reconciler in self.reconcilers}))
+            claims.end_all(session, self.tables)
             session.commit()
 
     def run(self) -> None:

@@ -230,6 +230,24 @@ def test_a_step_that_hangs_loses_its_lease_at_last(sessions: Sessions, monkeypat
         assert take(sessions, reconciler) == [(row_id, token + 1)]
 
 
+@pytest.mark.parametrize(("by", "claimed"), [(timedelta(hours=1), True), (timedelta(seconds=1), False)])
+def test_a_clock_that_was_set_back_holds_up_nothing(sessions: Sessions, by: timedelta, claimed: bool) -> None:
+    """What was written before it lies ahead now: a beat, a due time, a lease."""
+    waiting, held = monitor(sessions), monitor(sessions)
+    beating = Heartbeat(sessions, [Monitor])
+    beating.beat()
+    with sessions() as session:
+        moment = now(session)
+        session.get_one(heartbeat.Instance, beating.id).beat_at = moment + by
+        session.get_one(Monitor, waiting).due_at = moment + timedelta(hours=1)
+        session.get_one(Monitor, held).lease_until = moment + timedelta(hours=1)
+        session.commit()
+    beating.beat()
+    assert {row_id for row_id, _ in take(sessions, Touch())} == ({waiting, held} if claimed else set())
+    with sessions() as session:
+        assert session.get_one(heartbeat.Instance, beating.id).beat_at <= now(session)
+
+
 def test_a_step_that_lost_its_claim_changes_nothing_outside(sessions: Sessions) -> None:
     row_id = monitor(sessions)
     done: list[str] = []
