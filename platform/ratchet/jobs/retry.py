@@ -32,9 +32,7 @@ BACKOFF: dict[Reason, Backoff] = {
     Reason.ENGINE_LOST: Backoff(2, 60),  # the queue itself waits for the cluster to be back
     Reason.NODE_LOST: Backoff(2, 60),
     Reason.ENGINE_ERROR: Backoff(5, LONGEST_S),  # Ray could not start it: it is given time to come to itself
-    Reason.ENVIRONMENT_ERROR: Backoff(
-        10, LONGEST_S
-    ),  # a registry or a package index that fails is not well in a second
+    Reason.ENVIRONMENT_ERROR: Backoff(10, LONGEST_S),  # a registry that fails is not well in a second
 }
 OTHERWISE = Backoff(5, 60)
 OWN = {Reason.USER_ERROR, Reason.DATA_ERROR, Reason.OUT_OF_MEMORY, Reason.ENVIRONMENT_ERROR, Reason.INTERNAL}
