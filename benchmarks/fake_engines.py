@@ -53,6 +53,18 @@ class Engines:
 def app() -> Starlette:
     engines = Engines(float(os.environ.get("FAKE_JOB_S", "1")))
 
+    async def counts(_: Request) -> JSONResponse:
+        return JSONResponse({"submitted": engines.submitted, "doubled": engines.doubled})
+
+    routes = [Route("/counts", counts), Route("/healthz", healthy)]
+    return Starlette(routes=[*ray(engines), *mlflow(engines), *routes])
+
+
+async def healthy(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("success")
+
+
+def ray(engines: Engines) -> list[Route]:
     async def submit(request: Request) -> JSONResponse:
         body = await request.json()
         engines.forget()
@@ -87,12 +99,22 @@ def app() -> Starlette:
         node = {"state": "ALIVE", "resources_total": {"CPU": CPUS, "memory": 2**50}}
         return JSONResponse({"data": {"result": {"result": [node]}}})
 
-    async def healthy(_: Request) -> PlainTextResponse:
-        return PlainTextResponse("success")
-
-    async def serve(request: Request) -> JSONResponse:
+    async def serve(_: Request) -> JSONResponse:
         return JSONResponse(engines.serve)
 
+    return [
+        Route("/api/jobs/", submit, methods=["POST"]),
+        Route("/api/jobs/", jobs),
+        Route("/api/jobs/{job}", job),
+        Route("/api/jobs/{job}/stop", stop, methods=["POST"]),
+        Route("/api/jobs/{job}/logs", logs),
+        Route("/api/v0/nodes", nodes),
+        Route("/api/gcs_healthz", healthy),
+        Route("/api/serve/applications/", serve, methods=["GET", "PUT"]),
+    ]
+
+
+def mlflow(engines: Engines) -> list[Route]:
     async def experiment(_: Request) -> JSONResponse:
         return JSONResponse({"experiment": {"experiment_id": "1", "lifecycle_stage": "active"}, "experiment_id": "1"})
 
@@ -118,28 +140,13 @@ def app() -> Starlette:
             engines.runs[body["run_id"]]["info"]["status"] = body["status"]
         return JSONResponse({})
 
-    async def counts(_: Request) -> JSONResponse:
-        return JSONResponse({"submitted": engines.submitted, "doubled": engines.doubled})
-
-    mlflow = "/api/2.0/mlflow"
-    return Starlette(
-        routes=[
-            Route("/api/jobs/", submit, methods=["POST"]),
-            Route("/api/jobs/", jobs),
-            Route("/api/jobs/{job}", job),
-            Route("/api/jobs/{job}/stop", stop, methods=["POST"]),
-            Route("/api/jobs/{job}/logs", logs),
-            Route("/api/v0/nodes", nodes),
-            Route("/api/gcs_healthz", healthy),
-            Route("/api/serve/applications/", serve, methods=["GET", "PUT"]),
-            Route(f"{mlflow}/experiments/get-by-name", experiment),
-            Route(f"{mlflow}/experiments/create", experiment, methods=["POST"]),
-            Route(f"{mlflow}/runs/create", create_run, methods=["POST"]),
-            Route(f"{mlflow}/runs/get", get_run),
-            Route(f"{mlflow}/runs/search", search_runs, methods=["POST"]),
-            Route(f"{mlflow}/runs/update", update_run, methods=["POST"]),
-            Route(f"{mlflow}/runs/log-batch", update_run, methods=["POST"]),
-            Route("/counts", counts),
-            Route("/healthz", healthy),
-        ]
-    )
+    api = "/api/2.0/mlflow"
+    return [
+        Route(f"{api}/experiments/get-by-name", experiment),
+        Route(f"{api}/experiments/create", experiment, methods=["POST"]),
+        Route(f"{api}/runs/create", create_run, methods=["POST"]),
+        Route(f"{api}/runs/get", get_run),
+        Route(f"{api}/runs/search", search_runs, methods=["POST"]),
+        Route(f"{api}/runs/update", update_run, methods=["POST"]),
+        Route(f"{api}/runs/log-batch", update_run, methods=["POST"]),
+    ]

@@ -200,6 +200,14 @@ def world(sessions: sessionmaker[Session], make_world: Callable[..., World]) -> 
 
 
 @pytest.fixture
+def over(api: Any, make_world: Callable[..., World]) -> World:
+    """The reconcilers over the same database and fakes as the API, with a cluster that was seen."""
+    world = make_world(api.sessions, api.clients)
+    world.see_cluster()
+    return world
+
+
+@pytest.fixture
 def make_follower(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Follower]:
     monkeypatch.setattr(stream, "STATE_EVERY_S", 0)
 

@@ -28,13 +28,6 @@ TURN_S = 0.05
 
 
 @pytest.fixture
-def over(api, make_world):
-    world = make_world(api.sessions, api.clients)
-    world.see_cluster()
-    return world
-
-
-@pytest.fixture
 def job(api, over) -> str:
     """A running job."""
     job_id = str(api.http.post(JOBS, json=BODY, headers=api.headers("writer")).json()["id"])

@@ -17,13 +17,6 @@ BODY = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "c
 JOBS = "/api/v1/projects/default/jobs"
 
 
-@pytest.fixture
-def over(api, make_world):
-    world = make_world(api.sessions, api.clients)
-    world.see_cluster()
-    return world
-
-
 def post(api, path: str, body: Any = None, who: str = "writer"):
     return api.http.post(f"{JOBS}{path}", json=body, headers=api.headers(who))
 

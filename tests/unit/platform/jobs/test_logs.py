@@ -24,13 +24,6 @@ JOBS = "/api/v1/projects/default/jobs"
 
 
 @pytest.fixture
-def over(api, make_world):
-    world = make_world(api.sessions, api.clients)
-    world.see_cluster()
-    return world
-
-
-@pytest.fixture
 def job(api, over) -> str:
     """A running job."""
     job_id = api.http.post(JOBS, json=BODY, headers=api.headers("writer")).json()["id"]

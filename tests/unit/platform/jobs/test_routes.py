@@ -11,14 +11,6 @@ BODY = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "model": "c
 JOBS = "/api/v1/projects/default/jobs"
 
 
-@pytest.fixture
-def over(api, make_world):
-    """The reconcilers over the same database and fakes as the API."""
-    world = make_world(api.sessions, api.clients)
-    world.see_cluster()
-    return world
-
-
 def submit(api, body: dict[str, Any] = BODY, **headers: str) -> dict[str, Any]:
     answer = api.http.post(JOBS, json=body, headers={**api.headers("writer"), **headers})
     assert answer.status_code == 202, answer.text
