@@ -11,16 +11,36 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, QueuePool, create_engine, event, select
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Engine,
+    Insert,
+    MetaData,
+    QueuePool,
+    create_engine,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    make_transient_to_detached,
+    mapped_column,
+    sessionmaker,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -30,6 +50,8 @@ from ratchet.turns import Turns
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 BUSY_TIMEOUT_S = 5
+POOL = {"pool_timeout": BUSY_TIMEOUT_S, "pool_use_lifo": True}
+"""The connection that was used last is the next: few stay warm, rather than all in turn."""
 WRITING = "ratchet_writing"
 """Marks a connection that has its process's turn to write."""
 POSTGRES_LIMITS = (
@@ -122,9 +144,10 @@ def open_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
         limits = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": " ".join(POSTGRES_LIMITS)}
-        return create_engine(url, pool_pre_ping=True, pool_size=20, pool_timeout=BUSY_TIMEOUT_S, connect_args=limits)
+        return create_engine(url, pool_pre_ping=True, pool_size=20, connect_args=limits, **POOL)
     options = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
-    engine = create_engine(url, poolclass=QueuePool, pool_size=20, pool_timeout=BUSY_TIMEOUT_S, connect_args=options)
+    # Each connection keeps three files open and two megabytes of the database: those of a burst are closed after it.
+    engine = create_engine(url, poolclass=QueuePool, pool_size=5, max_overflow=25, connect_args=options, **POOL)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
@@ -186,6 +209,34 @@ def upgrade(url: str, revision: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
     command.upgrade(config, revision)
+
+
+def insert_row(session: Session, row: Base) -> None:
+    """What `session.add` and a flush do, in less than half of their time: for what a busy platform writes most.
+
+    Attributes must be named like their columns. One that is not set gets its default, else what the database makes of
+    it, else None.
+    """
+    inserting, columns, defaults = _insertion(type(row))
+    state = row.__dict__
+    for name, default in defaults.items():
+        if name not in state:
+            state[name] = default.arg(None) if default.is_callable else default.arg
+    made = session.connection().execute(inserting, {name: state[name] for name in columns if name in state}).one()
+    state.update(made._mapping)
+    for name in columns:
+        state.setdefault(name)
+    make_transient_to_detached(row)
+    session.add(row)
+
+
+@cache
+def _insertion(model: type[Base]) -> tuple[Insert, list[str], dict[str, Any]]:
+    """The statement, which returns what the database makes; the names of the columns; and the defaults of Python."""
+    columns = Base.metadata.tables[model.__tablename__].columns
+    made_there = [each for each in columns if each.server_default is not None and each.default is None]
+    defaults = {each.name: each.default for each in columns if each.default is not None}
+    return insert(columns[0].table).returning(*made_there), columns.keys(), defaults
 
 
 _NOW = select(db_now())

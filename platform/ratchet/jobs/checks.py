@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from ratchet.errors import FieldError, Invalid, field_errors
-from ratchet.jobs.tables import Cluster
 from ratchet.queue.amounts import EPSILON, UNITS, UNLIMITED, Amount, number, said
 from ratchet_pipelines import catalog
 from ratchet_pipelines.spec import MAX_SPEC_BYTES, BatchPrediction, Choice, Custom, JobSpec, Sweep, Train, Uniform
@@ -20,8 +19,8 @@ MONTH = Amount._fields.index("gpu_s")
 SAMPLED_WHOLE = "A parameter of whole numbers has no values between: list them with kind 'choice'."
 
 
-def check(spec: JobSpec, cluster: Cluster | None, quota: Amount = UNLIMITED) -> None:
-    """Raises `Invalid`, which names each field that is wrong and what to do."""
+def check(spec: JobSpec, room: Amount = UNLIMITED, quota: Amount = UNLIMITED) -> None:
+    """Raises `Invalid`, which names each field that is wrong and what to do. `room` is the whole cluster's."""
     size = len(spec.model_dump_json().encode())
     if size > MAX_SPEC_BYTES:
         raise Invalid(
@@ -31,10 +30,8 @@ def check(spec: JobSpec, cluster: Cluster | None, quota: Amount = UNLIMITED) -> 
         )
     if isinstance(spec, Train | Sweep):
         _check_recipe(spec)
-    if cluster is not None and cluster.last_seen_at is not None:
-        room = UNLIMITED._replace(cpus=cluster.cpus, gpus=cluster.gpus, memory_bytes=cluster.memory_bytes)
-        whose = "the whole cluster has"
-        _check_fits(spec, room, whose=whose, code="too_large_for_cluster", otherwise="add nodes")
+    whose = "the whole cluster has"
+    _check_fits(spec, room, whose=whose, code="too_large_for_cluster", otherwise="add nodes")
     whose = "the quota of the project is"
     _check_fits(spec, quota, whose=whose, code="exceeds_quota", otherwise="have the quota raised")
 

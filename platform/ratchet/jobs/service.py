@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import null, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ratchet import events, logs, tracing
 from ratchet.bundles import service as bundles
-from ratchet.db import new_id, now
+from ratchet.db import insert_row, new_id, now
 from ratchet.errors import Conflict, FieldError, Invalid, NotFound
 from ratchet.jobs import checks, render, retry
 from ratchet.jobs.classify import Failure
@@ -47,8 +47,8 @@ def submit(
     row = _draft(project, spec, actor)
     row.cloned_from, row.retry_of = cloned_from, retry_of
     if spec.pending_deadline_s is None:
-        row.due_at = null()  # not before the queue has started it
-    session.add(row)
+        row.due_at = None  # not before the queue has started it
+    insert_row(session, row)
     events.emit(
         session,
         project=project,
@@ -57,23 +57,23 @@ def submit(
         target=("job", row.id),
         after={"status": row.status, "kind": row.kind, "cloned_from": cloned_from, "retry_of": retry_of},
     )
-    session.flush()
     queue.wake(session)
     return row
 
 
-def validate(session: Session, spec: JobSpec) -> None:
-    """The checks of `submit` alone: for a spec that is to be submitted later."""
-    checks.check(spec, session.get(Cluster, CLUSTER))
+def validate(session: Session, project: str, spec: JobSpec) -> None:
+    """The checks of `submit`, but for the quota: for a spec that is to be submitted later."""
+    room, _ = quotas.bounds(session, project)
+    checks.check(spec, room)
 
 
 def plan(session: Session, *, project: str, spec: JobSpec, settings: Settings) -> PlanView:
     """What `submit` would do, and what Ray would be given: the same checks, and nothing written."""
-    cluster, limits = quotas.bounds(session, project)
-    checks.check(spec, cluster, limits)
+    checks.check(spec, *quotas.bounds(session, project))
     _require_code(session, project, spec)
     row = _draft(project, spec, "")
     wait = explain.wait_of_draft(session, row, settings.max_concurrent_jobs)
+    cluster = session.get(Cluster, CLUSTER)
     request = render.draft(settings, project=project, spec=row.spec, instance=cluster.instance if cluster else "")
     return PlanView(
         kind=spec.kind,

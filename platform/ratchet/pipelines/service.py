@@ -33,7 +33,7 @@ def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> P
     if session.scalar(select(Pipeline.id).where(Pipeline.project == project, Pipeline.name == new.name)) is not None:
         raise Conflict(f"There is a pipeline {new.name!r} already.")
     endpoints.get(session, project, new.endpoint)
-    jobs.validate(session, new.train)
+    jobs.validate(session, project, new.train)
     pipeline = Pipeline(
         id=new_id("pip"),
         project=project,
@@ -60,7 +60,7 @@ def create(session: Session, *, project: str, new: NewPipeline, actor: str) -> P
 def replace(session: Session, pipeline: Pipeline, settings: PipelineSettings, *, actor: str) -> Pipeline:
     """All settings anew. A run that is under way keeps those it began with."""
     endpoints.get(session, pipeline.project, settings.endpoint)
-    jobs.validate(session, settings.train)
+    jobs.validate(session, pipeline.project, settings.train)
     before = {"spec": pipeline.spec, "schedule": pipeline.schedule}
     after = {"spec": _spec(settings), "schedule": settings.schedule}
     if before == after:

@@ -6,25 +6,30 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session
 
 from ratchet import events
 from ratchet.db import now
 from ratchet.jobs.tables import CLUSTER, Cluster
+from ratchet.projects.tables import Project
 from ratchet.queue import service
-from ratchet.queue.amounts import Amount
+from ratchet.queue.amounts import UNLIMITED, Amount
 from ratchet.queue.schemas import NewQuota, QuotaUsage, QuotaView
 from ratchet.queue.tables import GpuUsage, Quota
 
-# Built once, with no more columns than are needed: every submission asks it.
+# Built once, and past the unit of work: every submission asks it.
 _BOUNDS = (
-    select(Cluster, Quota)
-    .outerjoin(Quota, Quota.project == bindparam("project"))
-    .where(Cluster.id == CLUSTER)
-    .options(
-        load_only(Cluster.cpus, Cluster.gpus, Cluster.memory_bytes, Cluster.last_seen_at, Cluster.instance),
-        load_only(Quota.cpus, Quota.gpus, Quota.memory_bytes, Quota.jobs, Quota.gpu_hours),
+    select(
+        Cluster.last_seen_at,
+        Cluster.cpus.label("room_cpus"),
+        Cluster.gpus.label("room_gpus"),
+        Cluster.memory_bytes.label("room_memory_bytes"),
+        *(Quota.cpus, Quota.gpus, Quota.memory_bytes, Quota.jobs, Quota.gpu_hours),
     )
+    .select_from(Project)
+    .outerjoin(Cluster, Cluster.id == CLUSTER)
+    .outerjoin(Quota, Quota.project == Project.name)
+    .where(Project.name == bindparam("project"))
 )
 
 
@@ -65,11 +70,14 @@ def put(session: Session, project: str, new: NewQuota, *, actor: str) -> QuotaVi
     return get(session, project)
 
 
-def bounds(session: Session, project: str) -> tuple[Cluster | None, Amount]:
-    """The cluster, and the project's limits: all that a submission is held against, at one look."""
-    found = session.execute(_BOUNDS, {"project": project}).one_or_none()
-    cluster, quota = found if found is not None else (None, session.get(Quota, project))
-    return cluster, service.limits(quota)
+def bounds(session: Session, project: str) -> tuple[Amount, Amount]:
+    """The room of the cluster, infinite while it was never seen, and the project's limits: what a submission is held
+    against."""
+    found = session.connection().execute(_BOUNDS, {"project": project}).one()
+    room = UNLIMITED
+    if found.last_seen_at is not None:
+        room = room._replace(cpus=found.room_cpus, gpus=found.room_gpus, memory_bytes=found.room_memory_bytes)
+    return room, service.limits(found)
 
 
 def charge(session: Session, *, project: str, gpus: float, start: datetime, end: datetime) -> None:

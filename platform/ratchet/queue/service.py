@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Update, and_, case, func, or_, select, update
+from sqlalchemy import Row, Update, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ratchet.db import db_now, now
@@ -168,8 +169,8 @@ def _rules(session: Session, moment: datetime) -> dict[str, Rules]:
     }
 
 
-def limits(row: Quota | None) -> Amount:
-    """A quota as an amount: infinite where there is no limit."""
+def limits(row: Quota | Row[*tuple[Any, ...]] | None) -> Amount:
+    """A quota, or the columns of one, as an amount: infinite where there is no limit."""
     if row is None:
         return UNLIMITED
     hours = None if row.gpu_hours is None else row.gpu_hours * HOUR_S
