@@ -20,6 +20,7 @@ from secrets import token_urlsafe
 from tests.integration.private_ray import await_value, free_ports
 
 from ratchet import db
+from ratchet.local.services import FEW_HEAPS
 
 JOB = {"kind": "train", "data": {"uri": "sklearn://breast_cancer"}, "params": {"epochs": 2}}
 Body = bytes | None
@@ -76,6 +77,7 @@ def platform(folder: Path, database: str) -> Iterator[Platform]:
         "RATCHET_STORAGE_URI": (folder / "storage").as_uri(),
         "RATCHET_PORT": str(port),
         "RATCHET_BOOTSTRAP_TOKEN_FILE": str(folder / "token"),
+        **FEW_HEAPS,
     }
     with process([sys.executable, "-m", "ratchet.serve_api"], environment, port):
         yield Platform(port, token, database)

@@ -33,8 +33,10 @@ from tests.integration.private_ray import await_value, free_ports
 
 from ratchet import db
 from ratchet.jobs.tables import Job
+from ratchet.local.services import FEW_HEAPS
 
 EVERY_S = 10
+BURST = 16
 WARM_UP = 0.2
 WANTED_GROWTH = 0.05
 DRAIN_S = 120
@@ -75,6 +77,7 @@ def reconciler(folder: Path, url: str, engine: str) -> Iterator[subprocess.Popen
         "RATCHET_RAY_ADDRESS": engine,
         "RATCHET_MLFLOW_URL": engine,
         "RATCHET_MAX_CONCURRENT_JOBS": "1000",
+        **FEW_HEAPS,
     }
     log = (folder / "reconciler.log").open("wb")
     running = subprocess.Popen(
@@ -117,8 +120,9 @@ def soak(kind: str, minutes: float, per_second: float, job_s: float) -> bool:
             )
             watch = Watch({"API": api, "reconciler": psutil.Process(loop.pid)})
             watch.start()
+            burst = call(ours.port, submission(ours.headers), callers=BURST, seconds=0.3)  # fills the pools
             taken = _submit(ours, minutes * 60, per_second)
-            sent = len(taken.seconds)
+            sent = len(burst.seconds) + len(taken.seconds)
             await_value(lambda: set(counts(url)) == {"succeeded"} or None, DRAIN_S)
             watch.over.set()
             done, told = counts(url), json.load(urlopen(f"{engine}/counts"))
@@ -130,6 +134,8 @@ def soak(kind: str, minutes: float, per_second: float, job_s: float) -> bool:
     for who, samples in watch.taken.items():
         share, start, files = growth(samples)
         console.print(f"{who:13} {start:6.1f} MiB at first, growth {share:+.1%}; open files {files:+d}")
+        each_minute = samples[:: 60 // EVERY_S]
+        console.print(f"{'':13} MiB each minute: {' '.join(f'{memory:.0f}' for _, memory, _ in each_minute)}")
         ok = ok and share < WANTED_GROWTH and files <= 1
     verdict = "met" if ok else "MISSED"
     console.print(f"wanted growth under {WANTED_GROWTH:.0%}, open files flat, nothing lost or doubled: {verdict}")

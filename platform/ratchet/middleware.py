@@ -1,10 +1,13 @@
-"""What happens to every request, before routing: its id, the size of its body, the headers of its answer."""
+"""What happens to every request, before routing: its id, the size of its body and the time that may take, the headers
+of its answer."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from functools import cache
 
 from fastapi import FastAPI, Request
@@ -12,7 +15,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet import tracing
-from ratchet.errors import TooLarge, problem
+from ratchet.errors import RatchetError, RequestTimeout, TooLarge, problem
 from ratchet.hosts import Hosts
 from ratchet.identity.limits import Allowance
 from ratchet.logs import request_id
@@ -22,8 +25,12 @@ REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 UNLIMITED = ("/mlflow/",)
 """Artifacts pass through here as a stream; MLflow limits its own requests."""
 BUNDLES = re.compile(r"^/api/v1/projects/[^/]+/bundles$")
-"""Where archives are uploaded, as a stream: they have a limit of their own."""
+"""Where archives are uploaded, as a stream: they have limits of their own."""
+BODY_S = 30.0
+"""Every other body has come by then."""
 
+CLOSE = {"Connection": "close"}
+"""The rest of the body is not read."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -62,50 +69,68 @@ class RequestMiddleware:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id.set(given if REQUEST_ID.match(given) else secrets.token_hex(8))
         tracing.incoming.set(tracing.valid(headers.get(b"traceparent", b"").decode("latin-1")))
-        limited = not scope["path"].startswith(UNLIMITED)
-        limit = self.max_bundle_bytes if BUNDLES.match(scope["path"]) else self.max_body_bytes
+        limited, bundle = not scope["path"].startswith(UNLIMITED), BUNDLES.match(scope["path"])
+        limit = self.max_bundle_bytes if bundle else self.max_body_bytes
         answer = _Answer(scope, send)
-        if (refusal := self.hosts.refusal(scope)) is not None:
+        refusal: RatchetError | None = self.hosts.refusal(scope)
+        if refusal is None and limited and _length(headers) > limit:
+            refusal = _too_large(limit)
+        if refusal is not None:
             await problem(Request(scope), refusal)(scope, receive, answer)
             return
+        body = _Body(receive, limit, None if bundle else BODY_S) if limited else receive
         try:
-            length = int(headers.get(b"content-length", b"0"))
-        except ValueError:
-            length = 0
-        if limited and length > limit:
-            await self._refuse(limit, scope, receive, answer)
-            return
-        counted = _Counted(receive, limit) if limited else receive
-        try:
-            await self.app(scope, counted, answer)
-        except _BodyTooLarge:
-            await self._refuse(limit, scope, receive, answer)
-
-    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-        error = TooLarge(
-            f"The body is larger than {limit:,} bytes.",
-            hint="Put large data into storage and give its URI.",
-            headers={"Connection": "close"},
-        )
-        await problem(Request(scope), error)(scope, receive, send)
+            await self.app(scope, body, answer)
+        except _Refused as refused:
+            await problem(Request(scope), refused.error)(scope, receive, answer)
 
 
-class _BodyTooLarge(BaseException):
+def _length(headers: Mapping[bytes, bytes]) -> int:
+    """What is said of the body; what is not a number is for the server to refuse."""
+    try:
+        return int(headers.get(b"content-length", b"0"))
+    except ValueError:
+        return 0
+
+
+class _Refused(BaseException):
     """Not an `Exception`: no handler between here and the reading of the body may answer it."""
 
+    def __init__(self, error: RatchetError) -> None:
+        self.error = error
 
-class _Counted:
-    """The body as it comes, whatever Content-Length said."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than {limit:,} bytes.",
+        hint="Put large data into storage and give its URI.",
+        headers=CLOSE,
+    )
+
+
+class _Body:
+    """The body as it comes, whatever Content-Length said: no more than `limit` bytes, in no more than `seconds`."""
+
+    def __init__(self, receive: Receive, limit: int, seconds: float | None) -> None:
         self.receive = receive
         self.left = limit
+        self.limit = limit
+        self.ends = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self.whole = False
 
     async def __call__(self) -> Message:
-        message = await self.receive()
+        if self.whole:  # now the caller's leaving is waited for, which is in no hurry
+            return await self.receive()
+        try:
+            async with asyncio.timeout_at(self.ends):
+                message = await self.receive()
+        except TimeoutError:
+            late = RequestTimeout(f"The body had not come whole after {BODY_S:g} s.", headers=CLOSE)
+            raise _Refused(late) from None
+        self.whole = not message.get("more_body", False)
         self.left -= len(message.get("body", b""))
         if self.left < 0:
-            raise _BodyTooLarge
+            raise _Refused(_too_large(self.limit))
         return message
 
 

@@ -27,6 +27,7 @@ from tests.integration.test_stack import _importable, everyone, start
 from ratchet.local import down, processes
 from ratchet.local.processes import Process
 from ratchet.local.statefile import State
+from ratchet_pipelines.train.checkpoints import DIGEST
 from ratchet_pipelines.train.launch import CHECKPOINT_INTERVAL_S
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -65,8 +66,7 @@ class Stack:
         """A job that has been training for long enough to have a checkpoint."""
         job_id = self.submit(EPOCHS)
         saved = self.home / "storage" / "jobs" / job_id / "ray"
-        await_value(lambda: next(saved.glob("**/checkpoint_*"), None), 120)
-        time.sleep(1)  # until Ray Train has noted it in its snapshot
+        await_value(lambda: next(saved.glob(f"**/{DIGEST}"), None), 120)
         assert self.job(job_id)["status"] == "running"
         return job_id
 
@@ -120,8 +120,11 @@ def asked_all_the_while(stack: Stack, job_id: str, within_s: float = CLIENT_TIME
         with httpx2.Client(base_url=stack.http.base_url, headers=stack.http.headers, timeout=within_s) as http:
             while not over:
                 asked = time.monotonic()
-                answer = http.get(path)
-                slowest = max(slowest, time.monotonic() - asked)
+                try:
+                    answer = http.get(path)
+                except httpx2.TimeoutException:
+                    raise AssertionError(f"no answer to {path} within {within_s} s") from None
+                slowest = max(slowest, round(time.monotonic() - asked, 2))
                 answers[answer.status_code] += 1
                 if answer.status_code == 503:
                     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -135,11 +138,10 @@ def asked_all_the_while(stack: Stack, job_id: str, within_s: float = CLIENT_TIME
             yield
         finally:
             over.append(True)
-    slowest = max(each.result()[0] for each in asking)
+    slowest = {path: each.result()[0] for path, each in zip(paths, asking, strict=True)}
     answers = sum((each.result()[1] for each in asking), Counter[int]())
-    print(f"asked meanwhile: {dict(answers)}, the slowest answer after {slowest:.2f} s")
+    print(f"asked meanwhile: {dict(answers)}, the slowest answers (s): {slowest}")
     assert set(answers) <= {200, 503}
-    assert slowest < within_s
 
 
 def lose(stack: Stack, job_id: str, parts: tuple[str, ...], number: int) -> None:

@@ -134,6 +134,10 @@ class Runner(threading.Thread):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, self.service.nice)
+            # Linux weighs sessions first, and the processes of each against each other only (man 7 sched, autogroup).
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{self._child.pid}/autogroup").write_text(str(self.service.nice))
 
     def _await_ready(self, deadline: float) -> str:
         child = self._child

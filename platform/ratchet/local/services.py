@@ -11,6 +11,8 @@ from pathlib import Path
 from ratchet.local.layout import Layout
 from ratchet.local.ports import INGRESS, WORKERS, Ports
 
+FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
+"""glibc gives each thread a heap of its own otherwise, and a server with many keeps the most that each ever had."""
 OBJECT_STORE_BYTES = 300_000_000
 """Shared memory for Ray's objects: jobs read their data from storage, so what passes here is small."""
 
@@ -37,6 +39,8 @@ class Service:
     """Without one it is ready once its log holds `says`; without either, once it runs (`once`: when it ended well)."""
     says: str = ""
     once: bool = False
+    nice: int = 0
+    """How far it stands back where processors are short (man 2 setpriority); what it starts does, too."""
     daemons: tuple[str, ...] = ()
     """For a command that ends and leaves daemons behind: what the command lines of those that must live hold."""
     timeout_s: float = 60.0
@@ -109,6 +113,7 @@ def platform_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "RATCHET_MLFLOW_URL": f"http://127.0.0.1:{ports.mlflow}/mlflow",
         "RATCHET_SERVE_URL": f"http://127.0.0.1:{ports.serve}",
         "RATCHET_SERVE_PORT": str(ports.serve),
+        **FEW_HEAPS,
     }
 
 
@@ -121,7 +126,7 @@ def mlflow(layout: Layout, ports: Ports) -> Service:
             f"--artifacts={(layout.storage / 'mlflow').as_uri()}",
             f"--token-file={layout.mlflow_token}",
         ),
-        env={"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{layout.mlflow_database}", **ONE_ARENA},
+        env={"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{layout.mlflow_database}", **FEW_HEAPS},
         # Not /health: it answers before the store is open, and the first to ask would wait while the schema is made.
         probe=Probe(
             f"http://127.0.0.1:{ports.mlflow}/mlflow/api/2.0/mlflow/experiments/search?max_results=1",
@@ -130,10 +135,6 @@ def mlflow(layout: Layout, ports: Ports) -> Service:
         url=f"http://127.0.0.1:{ports.api}/mlflow",
         remedy=f"See the log above. `mlflow db upgrade sqlite:///{layout.mlflow_database}` migrates an older database.",
     )
-
-
-ONE_ARENA = {"MALLOC_ARENA_MAX": "2"}
-"""glibc gives each thread a heap of its own otherwise, and idle servers with many threads keep them all."""
 
 
 def ray(layout: Layout, ports: Ports) -> Service:
@@ -165,6 +166,9 @@ def ray(layout: Layout, ports: Ports) -> Service:
             *(f"--{name}={value}" for name, value in options.items()),
         ),
         env=ray_environment(layout, ports),
+        # The API answers also while training takes every core. Or while Ray's dashboard and agents do: without their
+        # store of state they ask for it in a loop. Ray's own workers stand back further (`worker_niceness`, 15).
+        nice=10,
         probe=Probe(f"http://127.0.0.1:{ports.ray_dashboard}/api/jobs/", layout.ray_token),
         daemons=("/gcs_server", "/raylet/raylet", "/dashboard/dashboard.py"),
         timeout_s=90.0,
@@ -204,5 +208,5 @@ def ray_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(layout.haproxy),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(layout.haproxy / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(layout.haproxy / "metrics.sock"),
-        **ONE_ARENA,
+        **FEW_HEAPS,
     }

@@ -61,7 +61,7 @@ def plan(layout: Layout) -> tuple[Service, ...]:
         url=f"http://127.0.0.1:{ports.api}",
     )
     fleeting = Service("fleeting", "Fleeting", (python, "-c", DAEMON), daemons=("# dummy-daemon",))
-    stubborn = Service("stubborn", "Stubborn", (python, "-c", STUBBORN), says="stubborn is here")
+    stubborn = Service("stubborn", "Stubborn", (python, "-c", STUBBORN), says="stubborn is here", nice=5)
     broken = Service("broken", "Broken", (python, "-c", BROKEN), says="never")
     extra = (broken,) if (layout.home / "broken").exists() else ()
     return (web, fleeting, stubborn, *extra)

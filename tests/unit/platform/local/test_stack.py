@@ -96,6 +96,18 @@ def test_the_home_is_private_and_keeps_its_secrets(home: Path) -> None:
     assert (home / "ports.json").read_text() == ports
 
 
+def test_a_part_stands_back_as_far_as_its_plan_says(home: Path) -> None:
+    started = start(home)
+    for name, nice in (("stubborn", 5), ("web", 0)):
+        service = started.service(name)
+        assert service is not None
+        assert service.pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, service.pid) == nice
+        autogroup = Path(f"/proc/{service.pid}/autogroup")
+        if autogroup.exists():
+            assert autogroup.read_text().split()[-2:] == ["nice", str(nice)]
+
+
 def test_no_secret_is_on_a_command_line(home: Path) -> None:
     start(home)
     secrets = [(home / name).read_text() for name in ("token", "ray.token")]
