@@ -21,14 +21,16 @@ def train(envelope: Envelope) -> str:
     prepared = recipe.prepare(spec.data, params)
     ray.init(address="auto", log_to_driver=True)
     from ratchet_pipelines import results
-    from ratchet_pipelines.train.launch import Training, launch
+    from ratchet_pipelines.train.launch import Training, last_checkpoint, launch, remove_old_checkpoints
 
+    saved = _saved_by(envelope, envelope.job)
+    remove_old_checkpoints(saved)
     noted = threading.Thread(target=results.log_origin, args=(envelope, params.model_dump()))
     noted.start()
     best = launch(
         Training(
-            name=envelope.job,
-            storage=_storage(envelope, envelope.job),
+            name=f"attempt-{envelope.attempt}",
+            storage=saved,
             recipe=spec.recipe,
             params=spec.params,
             settings=recipe.settings(params, spec.seed),
@@ -37,7 +39,7 @@ def train(envelope: Envelope) -> str:
             spool=Spool.of(envelope),
             preempt_uri=f"{envelope.storage}/{notes.preempt_path(envelope.job, envelope.attempt)}",
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
-            earlier=_earlier(envelope),
+            begin=last_checkpoint([saved, *(_saved_by(envelope, job) for job in envelope.resume_from)]),
         ),
         prepared.material,
     )
@@ -48,13 +50,5 @@ def train(envelope: Envelope) -> str:
     return f"{uri}, {measured} (best epoch {best.epoch})."
 
 
-def _storage(envelope: Envelope, job: str) -> str:
+def _saved_by(envelope: Envelope, job: str) -> str:
     return f"{envelope.storage}/jobs/{job}/ray"
-
-
-def _earlier(envelope: Envelope) -> ray.train.Checkpoint | None:
-    """The last checkpoint of the newest of the jobs before this one that has any."""
-    from ratchet_pipelines.train.launch import last_checkpoint
-
-    found = (last_checkpoint(_storage(envelope, job), job) for job in envelope.resume_from)
-    return next((checkpoint for checkpoint in found if checkpoint is not None), None)

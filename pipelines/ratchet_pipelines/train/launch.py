@@ -7,13 +7,14 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import ray
 import ray.train
+from pyarrow.fs import FileSelector, FileSystem
 from ray.exceptions import RayActorError, RayError
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.exceptions import (
@@ -56,6 +57,8 @@ ECHO = re.compile(r"Connection (?:closed|reset) by peer|\bgloo\b|\bNCCL\b|ncclRe
 DEATH = re.compile(r"The actor is dead because [^.]*\.(?: Worker exit type: \w+\.?)?")
 MAX_BRIEF_CHARACTERS = 300
 CHECKPOINT_INTERVAL_S = 5.0
+KEPT_CHECKPOINTS = 2
+"""The one before the last is there for when the last can't be read."""
 POLL_INTERVAL_S = "0.25"
 """How often the controller looks at its workers: a report waits for that, and so does the end. Ray's default is 2 s."""
 
@@ -65,7 +68,7 @@ class Training:
     """What to train, and where its files go."""
 
     name: str
-    """Of the Ray Train run: the same name at the same storage goes on where an earlier attempt was."""
+    """Of the Ray Train run: new at its storage."""
     storage: str
     recipe: str
     params: dict[str, Any]
@@ -81,8 +84,8 @@ class Training:
     """A file that asks for the training's room, once it is there."""
     log_prefix: str = ""
     """What stands before `rank-<n>` in the names of its workers' logs."""
-    earlier: ray.train.Checkpoint | None = None
-    """Where to begin, when nothing was saved under this name yet."""
+    begin: ray.train.Checkpoint | None = None
+    """Where to go on: see `last_checkpoint`."""
     report_every_epoch: bool = False
     """Tell Ray Train of every epoch and keep every better state, as a sweep needs; else a checkpoint now and then."""
 
@@ -90,8 +93,8 @@ class Training:
 def launch(training: Training, material: Any, callbacks: list[Any] | None = None) -> Best:
     """Trains on `training.resources` and returns the best epoch with its weights.
 
-    Blocks until the cluster has room. After a worker or a node was lost the same call, made anew, goes on from the last
-    checkpoint: when is for the platform to say, which has the queue.
+    Blocks until the cluster has room. After a worker or a node was lost the job makes the same call anew, to go on from
+    the last checkpoint: when is for the platform to say, which has the queue.
 
     Raises:
         CancelledJobError: SIGINT was received.
@@ -103,7 +106,8 @@ def launch(training: Training, material: Any, callbacks: list[Any] | None = None
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # it shows every line that a worker prints twice
     config = {"training": training, "material": ray.put(material)}
     try:
-        return _best(_fit(training, config, callbacks).checkpoint or training.earlier)
+        # A training that had come to its end, all but this, reports nothing more.
+        return _best(_fit(training, config, callbacks).checkpoint or training.begin)
     except (RayActorError, ray.train.TrainingFailedError) as error:
         raise _explained(error) from error
 
@@ -123,7 +127,7 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
         run_config=ray.train.RunConfig(
             name=training.name,
             storage_path=training.storage,
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
             callbacks=callbacks,
         ),
@@ -138,12 +142,37 @@ def _fit(training: Training, config: dict[str, Any], callbacks: list[Any] | None
             raise
 
 
-def last_checkpoint(storage: str, name: str) -> ray.train.Checkpoint | None:
-    """The last one that a training saved; None when there is none."""
-    try:
-        return ray.train.Result.from_path(f"{storage}/{name}").checkpoint
-    except RuntimeError:  # there is no such training, or it saved nothing
-        return None
+def last_checkpoint(folders: Iterable[str]) -> ray.train.Checkpoint | None:
+    """The last whole one of the first of these folders that has any. The log says which are passed over, and why.
+
+    The folders are looked through, and Ray Train's own list is not read: it is lost with the head that was writing it,
+    and can't be read when one of those that it names is gone.
+    """
+    for folder in folders:
+        for checkpoint in _saved(folder):
+            try:
+                with checkpoint.as_directory() as local:
+                    checkpoints.load(Path(local))
+            except (EngineError, OSError) as error:
+                print(f"Passed over {checkpoint.path}: {error}", flush=True)  # noqa: T201
+            else:
+                return checkpoint
+    return None
+
+
+def remove_old_checkpoints(folder: str) -> None:
+    """Those of earlier attempts, but for the last."""
+    for checkpoint in _saved(folder)[KEPT_CHECKPOINTS:]:
+        checkpoint.filesystem.delete_dir(checkpoint.path)
+
+
+def _saved(folder: str) -> list[ray.train.Checkpoint]:
+    """Newest first: their names are when they were saved."""
+    filesystem, path = FileSystem.from_uri(folder)
+    files = filesystem.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
+    paths = {PurePosixPath(file.path).parent for file in files if file.base_name == checkpoints.FILE}
+    newest_first = sorted(paths, key=lambda each: each.name, reverse=True)
+    return [ray.train.Checkpoint(str(each), filesystem) for each in newest_first]
 
 
 def _best(checkpoint: ray.train.Checkpoint | None) -> Best:
@@ -187,10 +216,9 @@ class RayReporter:
         self._said_at = 0.0
 
     def resume(self) -> State | None:
-        checkpoint = ray.train.get_checkpoint() or self._training.earlier
-        if checkpoint is None:
+        if self._training.begin is None:
             return None
-        with checkpoint.as_directory() as folder:
+        with self._training.begin.as_directory() as folder:
             return checkpoints.load(Path(folder))
 
     def wants_state(self, *, improved: bool, last: bool) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -155,3 +158,58 @@ def test_a_storage_that_fails_keeps_no_metric_from_mlflow(tmp_path: Path) -> Non
             assert mlflow.tried.acquire(timeout=10)
             mlflow.away.clear()
         assert steps(mlflow) == expected, folder
+
+
+@dataclass
+class Troubled:
+    """MLflow over HTTP, as its client meets it: what it does with each request in turn, and with all after those."""
+
+    troubles: list[str]
+    over: threading.Event = field(default_factory=threading.Event)
+    taken: list[tuple[str, float, int, int]] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        troubled = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                trouble = troubled.troubles.pop(0) if troubled.troubles else ""
+                if trouble != "500":
+                    troubled.taken += [
+                        (each["key"], each["value"], each["timestamp"], each["step"]) for each in body["metrics"]
+                    ]
+                if trouble == "slow":  # it has taken them, and nobody waits for it to say so
+                    troubled.over.wait(20)
+                    return
+                self.send_response(500 if trouble else 200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        return Handler
+
+
+def test_an_mlflow_that_is_slow_or_fails_costs_no_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent twice has the same time and step, and is one point for MLflow."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracking, "LONGEST_PAUSE_S", 0.1)
+    mlflow = Troubled(["500", "slow", "500"])
+    with ThreadingHTTPServer(("127.0.0.1", 0), mlflow.handler()) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with MetricLog(tracking.mlflow_sender(f"http://127.0.0.1:{server.server_port}")) as log:
+                for step in range(1, 101):
+                    log.log("0" * 32, {"loss": 1 / step}, step)
+        finally:
+            mlflow.over.set()
+            server.shutdown()
+    assert mlflow.troubles == []
+    assert len(mlflow.taken) > 100
+    assert sorted((value, step) for _, value, _, step in set(mlflow.taken)) == sorted(
+        (1 / step, step) for step in range(1, 101)
+    )

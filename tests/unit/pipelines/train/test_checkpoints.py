@@ -1,0 +1,108 @@
+"""Checkpoints: what is not whole is never loaded; the last whole one is found, and what is passed over is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ratchet_pipelines.errors import EngineError
+from ratchet_pipelines.train import checkpoints, launch
+from ratchet_pipelines.train.checkpoints import DIGEST, FILE, Best, State
+
+
+def save(folder: Path, epoch: int) -> Path:
+    folder.mkdir(parents=True)
+    weights = {"w": torch.full((1000,), float(epoch))}
+    checkpoints.save(State(epoch, weights, {}, {}, Best(epoch, 0.5, {"val/loss": 0.5}, weights)), folder)
+    return folder
+
+
+def cut(folder: Path) -> None:
+    content = (folder / FILE).read_bytes()
+    (folder / FILE).write_bytes(content[: len(content) // 2])
+
+
+def alter(folder: Path) -> None:
+    content = bytearray((folder / FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / FILE).write_bytes(content)
+
+
+def exchange(folder: Path) -> None:
+    (folder / DIGEST).write_text("0" * 64)
+
+
+def forget_digest(folder: Path) -> None:
+    (folder / DIGEST).unlink()
+
+
+def empty(folder: Path) -> None:
+    (folder / FILE).unlink()
+
+
+BREAKS = [cut, alter, exchange, forget_digest, empty]
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    state = checkpoints.load(save(tmp_path / "a", 7))
+    assert (state.epoch, state.best.metrics) == (7, {"val/loss": 0.5})
+    assert torch.equal(state.net["w"], torch.full((1000,), 7.0))
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_not_whole_is_not_loaded(tmp_path: Path, broken: Callable[[Path], None]) -> None:
+    folder = save(tmp_path / "a", 7)
+    broken(folder)
+    with pytest.raises(EngineError, match=f"{FILE}|{DIGEST}"):
+        checkpoints.load(folder)
+
+
+@pytest.fixture
+def attempts(tmp_path: Path) -> Path:
+    """Two attempts of a job with two checkpoints each."""
+    for epoch, name in enumerate(["attempt-1/checkpoint_1", "attempt-1/checkpoint_2"], start=1):
+        save(tmp_path / name, epoch)
+    for epoch, name in enumerate(["attempt-2/checkpoint_3", "attempt-2/checkpoint_4"], start=3):
+        save(tmp_path / name, epoch)
+    return tmp_path
+
+
+def epoch_of(*folders: Path) -> int | None:
+    checkpoint = launch.last_checkpoint(folder.as_uri() for folder in folders)
+    return None if checkpoint is None else checkpoints.load(Path(checkpoint.path)).epoch
+
+
+def test_the_last_is_found_over_all_attempts(attempts: Path) -> None:
+    assert epoch_of(attempts) == 4
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_one_that_is_broken_is_passed_over_and_named(
+    attempts: Path, broken: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken(attempts / "attempt-2" / "checkpoint_4")
+    broken(attempts / "attempt-2" / "checkpoint_3")
+    assert epoch_of(attempts) == 2
+    told = capsys.readouterr().out
+    if broken is not empty:  # then there is no checkpoint to tell of
+        assert f"Passed over {attempts / 'attempt-2' / 'checkpoint_4'}: The checkpoint is not" in told
+        assert "checkpoint_3" in told
+
+
+def test_the_next_folder_is_looked_at_where_one_has_none(attempts: Path, tmp_path: Path) -> None:
+    other = tmp_path.with_name("other")
+    save(other / "attempt-1" / "checkpoint_0", 9)
+    assert epoch_of(tmp_path / "missing", attempts, other) == 4
+    assert epoch_of(other, attempts) == 9
+    cut(other / "attempt-1" / "checkpoint_0")
+    assert epoch_of(other, attempts) == 4
+    assert epoch_of(tmp_path / "missing") is None
+
+
+def test_of_old_checkpoints_the_last_two_are_kept(attempts: Path) -> None:
+    launch.remove_old_checkpoints(attempts.as_uri())
+    assert sorted(path.name for path in attempts.glob("*/checkpoint_*")) == ["checkpoint_3", "checkpoint_4"]
+    launch.remove_old_checkpoints((attempts / "missing").as_uri())
