@@ -7,19 +7,26 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 from tests.accounts import token_of
+from tests.unit.platform.jobs.conftest import write_log
 
 from ratchet.app import create_app
-from ratchet.clients.fakes import fake_clients
+from ratchet.clients.fakes import FakeClients, fake_clients
+from ratchet.clients.ports import MetricPoint
 from ratchet.identity.roles import Role, Scope
+from ratchet.jobs import service
+from ratchet.jobs.status import AttemptStatus, JobStatus, Reason
+from ratchet.jobs.tables import Job
 from ratchet.settings import Settings
 
 pytestmark = pytest.mark.real
@@ -238,6 +245,47 @@ def test_a_webhook_is_sent_a_test(server: Server, page: Page, complaints: list[s
     sent = page.get_by_role("list", name="Newest deliveries of chat")
     for what in ("pending", "webhook tested"):
         expect(sent).to_contain_text(what)
+
+
+HOSTILE = """<img src=x onerror="document.title='run'"><script>document.title='run'</script>'"`${7*7}{{7*7}}"""
+ANSI = "\x1b[31mred\x1b[0m \x1b]8;;javascript:alert(1)\x07link\x1b]8;;\x07"
+
+
+def test_hostile_text_is_shown_as_text(server: Server, page: Page, complaints: list[str]) -> None:
+    """In whatever somebody, or somebody's program, may write: an address, an error, a metric's name, a log."""
+    server.call("POST", "projects", name="vision", description=HOSTILE)
+    data = {"uri": f"https://example.com/{HOSTILE}"}
+    server.call("POST", "projects/default/jobs", kind="train", data=data, params={"epochs": 3})
+    clients: FakeClients = server.app.state.clients
+    run = clients.mlflow.create_run("1", "run", {})
+    clients.mlflow.runs[run.run_id] = replace(run, metrics={f"val/{HOSTILE}": 0.5})
+    clients.mlflow.history[run.run_id, f"val/{HOSTILE}"] = [MetricPoint(1, 0.5, 1), MetricPoint(2, 0.5, 2)]
+    with server.app.state.sessions() as session:
+        job = session.scalars(select(Job)).one()
+        job.run_id, job.metrics, job.result = run.run_id, {f"test/{HOSTILE}": 0.5}, {"output": HOSTILE}
+        service.move(session, job, JobStatus.STARTING, message=HOSTILE, actor="system")
+        service.start_attempt(session, job)
+        service.end_attempt(session, job, AttemptStatus.FAILED, Reason.USER_ERROR, HOSTILE)
+        service.move(session, job, JobStatus.FAILED, reason=Reason.USER_ERROR, message=HOSTILE, actor="system")
+        session.commit()
+    write_log(clients, job.id, HOSTILE, ANSI, ended=True)
+
+    page.goto(f"{server.url}/#token={server.token}")
+    page.get_by_role("heading", name="Overview").wait_for()
+    for path in ("/", "/jobs", "/events", f"/jobs?filter={quote(HOSTILE)}"):
+        page.goto(server.url + path)
+        page.get_by_role("heading", level=1).wait_for()
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        assert page.title() != "run"
+        expect(page.locator("img[src=x]")).to_have_count(0)
+    for tab in ("curves", "log", "spec"):
+        page.goto(f"{server.url}/jobs/{job.id}?tab={tab}")
+        panel = page.get_by_role("tabpanel")
+        expect(panel).to_contain_text("onerror=")
+        expect(page.locator(".page")).to_contain_text("<script>")
+        expect(page.locator("img[src=x], a[href^='javascript:']")).to_have_count(0)
+        assert page.title() != "run"
+    assert [line for line in complaints if "422" not in line] == []  # the filter is none
 
 
 @pytest.mark.parametrize(("role", "scope"), [(Role.VIEWER, Scope.READ), (Role.EDITOR, Scope.WRITE)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import signal
 import stat
@@ -11,9 +13,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from rich.console import Console
 
@@ -120,6 +124,69 @@ def test_it_listens_on_loopback_alone(home: Path) -> None:
     ]
     assert len(listening) > 10
     assert [address for address in listening if not address.endswith("0100007F")] == []  # 127.0.0.1, backwards
+
+
+LEAKING = """
+import os, pathlib, sys
+
+token = os.environ["MLFLOW_TRACKING_TOKEN"]
+pathlib.Path(sys.argv[1]).write_text(token)
+print("my token is", token, flush=True)
+print("and the key AKIA" + "CANARY0123456789", flush=True)
+raise RuntimeError("can't sign in with rt_" + "canary" * 6 + ", password=canary-of-a-password")
+"""
+PLANTED = ("AKIACANARY0123456789", "rt_" + "canary" * 6, "canary-of-a-password")
+
+
+def test_no_secret_is_where_people_look(home: Path, tmp_path: Path) -> None:
+    """A job prints its token and fails with another; and the platform has secrets of its own."""
+    started, layout = start(home), Layout.at(home)
+    kept = (layout.token, layout.ray_token, layout.mlflow_token, layout.serving_token, layout.secret_key)
+    of_the_platform = {file.name: file.read_text().strip() for file in kept}
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("leak.py", LEAKING)
+    headers = {"Authorization": f"Bearer {of_the_platform['token']}"}
+    with httpx2.Client(base_url=f"{started.urls['api']}/projects/default", headers=headers, timeout=30) as http:
+
+        def read(path: str) -> str:
+            return http.get(path).raise_for_status().text
+
+        digest = http.post("bundles", content=code.getvalue()).raise_for_status().json()["digest"]
+        entrypoint = ["python", "leak.py", str(tmp_path / "told")]
+        spec = {"kind": "custom", "code": {"kind": "archive", "digest": digest}, "entrypoint": entrypoint}
+        job = str(http.post("jobs", json=spec).raise_for_status().json()["id"])
+        until(lambda: json.loads(read(f"jobs/{job}"))["status"] == "failed")
+        of_the_job = (tmp_path / "told").read_text()
+        log = read(f"jobs/{job}/logs?limit=5000")
+        assert "my token is ***" in log
+        assert "can't sign in with" in json.loads(read(f"jobs/{job}"))["message"]
+        paths = ["", "/wait", "/metrics", "/logs", "/logs:download", "/events"]
+        seen = {f"jobs/{job}{path}": read(f"jobs/{job}{path}") for path in paths}
+        seen |= {path: read(path) for path in ("jobs", "events", "tokens", "webhooks", "queue", "service-accounts")}
+        runs = http.post(
+            f"{started.urls['mlflow']}/api/2.0/mlflow/runs/search", json={"experiment_ids": experiments(http, started)}
+        )
+        seen["MLflow"] = runs.raise_for_status().text
+        assert job in seen["MLflow"]
+        ray = httpx2.get(
+            f"{started.urls['ray']}/api/jobs/", headers={"Authorization": f"Bearer {of_the_platform['ray.token']}"}
+        )
+        assert job in ray.raise_for_status().text
+    seen |= {str(file): file.read_text() for file in layout.logs.iterdir()}
+    seen |= {str(file): file.read_text() for file in (home / "storage" / "jobs" / job / "logs").rglob("*.jsonl")}
+    canaries = {**of_the_platform, "the job's": of_the_job, **{planted: planted for planted in PLANTED}}
+    found = {(where, name) for where, text in seen.items() for name, canary in canaries.items() if canary in text}
+    # Ray shows what a job was given: the job's own token, which ends with its attempt, and nothing that lasts.
+    found |= {("Ray", name) for name, canary in of_the_platform.items() if canary in ray.text}
+    assert found == set()
+    assert answer(f"{started.urls['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1", of_the_job) == 401
+
+
+def experiments(http: httpx2.Client, started: State) -> list[str]:
+    address = f"{started.urls['mlflow']}/api/2.0/mlflow/experiments/search"
+    found = http.post(address, json={"max_results": 100}).raise_for_status().json()["experiments"]
+    return [each["experiment_id"] for each in found]
 
 
 def test_idle_it_stays_within_its_memory(home: Path) -> None:
