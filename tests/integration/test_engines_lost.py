@@ -39,7 +39,7 @@ AWAY_S = 12.0
 """Ray; longer than every time-out of the platform's calls to it."""
 MLFLOW_AWAY_S = float(os.environ.get("RATCHET_TEST_MLFLOW_AWAY_S", "10"))
 GCS, HEAD = ("/gcs_server",), ("/gcs_server", "/raylet/raylet", "/dashboard/dashboard.py")
-EPOCHS, LONG = 1_000, 10_000
+EPOCHS, LONG = 500, 10_000
 
 
 Curve = list[tuple[int, float]]
