@@ -126,8 +126,12 @@ def test_a_stopped_reconciler_is_replaced_and_doubles_nothing_when_it_wakes(stag
 
 @pytest.mark.real
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_of_a_thousand_jobs_none_is_lost_or_doubled_by_a_reconciler_that_stops(stage: Stage) -> None:
+def test_of_a_thousand_jobs_none_is_lost_or_doubled_by_a_reconciler_that_stops(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two reconcilers, and each job ends as soon as it runs; one of them is stopped for 40 s amid the work."""
+    monkeypatch.setenv("RATCHET_MAX_CONCURRENT_JOBS", "1000")
+    stage.jobs.resize(1_000)
     first, over = stage.start(), threading.Event()
     stage.start()
 

@@ -131,6 +131,9 @@ class FakeRayJobs:
 
     # -- what a test does to the cluster
 
+    def resize(self, cpus: float) -> None:
+        self.size = replace(self.size, cpus=cpus)
+
     def run(self, submission_id: str) -> None:
         self._set(submission_id, RayStatus.RUNNING)
 
