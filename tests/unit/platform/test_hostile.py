@@ -38,6 +38,7 @@ LEAD_OUT = [
 """Encoded once, twice, with backslashes, NUL, look-alikes of Unicode, not UTF-8, and too long."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEAD_OUT, ids=lambda name: name[:30])
 def test_a_name_that_leads_out_of_its_place_is_not_found(api: Any, known: dict[str, str], name: str) -> None:
     """Wherever a path holds a name: each of them in turn, of every address that can be read or deleted."""

@@ -109,6 +109,7 @@ def test_a_schema_of_another_version_is_503_and_says_what_to_run(api: Any) -> No
     assert (answer.status_code, "ratchet.migrate" in answer.json()["hint"]) == (503, True)
 
 
+@pytest.mark.slow
 def test_when_every_connection_is_taken_the_answer_is_503(impatient: None, api: Any) -> None:
     engine = api.http.app.state.engine
     with engine.connect() as first:

@@ -40,6 +40,7 @@ def wilson(successes: int, trials: int, z: float = 3.0) -> tuple[float, float]:
     return centre - half, centre + half
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reference_rows", "current_rows"), [(1000, 1000), (2000, 150)])
 def test_false_alarms_are_as_rare_as_stated(reference_rows: int, current_rows: int) -> None:
     rng = default_rng(1)

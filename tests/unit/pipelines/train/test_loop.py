@@ -142,6 +142,7 @@ def _rank(rank: int, address: str, results: Any) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_net_as_one(tmp_path: Path) -> None:
     """Training rows (101) and batches (16, the last 5) don't divide by two: every row must still weigh the same."""
     context = multiprocessing.get_context("spawn")

@@ -247,6 +247,7 @@ points = st.tuples(
 changes = st.lists(st.sampled_from(["weights", "versions", "alias", "salt"]), max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=st.lists(points, max_size=5), asked=changes)
 def test_whatever_is_asked_and_wherever_it_dies_serve_ends_with_what_was_asked_last(world, plan, asked) -> None:

@@ -94,6 +94,7 @@ def happen(world, job_id: str, what: str) -> None:
                 world.clients.jobs.fail(submission, exit_code=64)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(planned=crashes, happening=happenings)
 def test_whatever_crashes_a_job_ends_once(world, planned, happening):

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -257,6 +258,7 @@ class Histories(RuleBasedStateMachine):
         self.history_is_legal()
 
 
+@pytest.mark.slow
 def test_every_history_is_legal(sqlite_database, make_world):
     engine = db.open_engine(sqlite_database)
     sessions = db.session_factory(engine)
