@@ -11,6 +11,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,10 @@ def played(stack: Stack) -> Stack:
 def test_the_loop_ends_with_no_job_lost_and_none_run_twice(played: Stack) -> None:
     with played.client() as client:
         jobs = list(client.jobs.list())
-        kinds = sorted(job.kind for job in jobs)
-        assert kinds == ["drift_check"] * 2 + ["evaluate"] * 3 + ["sweep"] + ["train"] * 2
+        kinds = Counter(job.kind for job in jobs)
+        checks = kinds.pop("drift_check")
+        assert kinds == {"evaluate": 3, "sweep": 1, "train": 2}
+        assert checks in (2, 3)  # the demo's monitor has a schedule, too: every quarter of an hour
         for job in jobs:
             assert (job.status, len(job.attempts)) == ("succeeded", 1), (job.id, job.status, job.message)
         moves = [(move.from_version, move.to_version) for move in client.models.alias_moves(MODEL)]
