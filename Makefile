@@ -40,7 +40,7 @@ status: ## what of the local stack runs
 test: setup lint ## every check that CI makes
 	scripts/test
 
-test-fast: setup ## most tests, on SQLite, without Ray, MLflow or a browser (two and a half minutes)
+test-fast: setup ## most tests, on SQLite, without Ray, MLflow or a browser (two minutes)
 	$(BIN)/pytest -m "not real and not slow" -n 2 --dist loadfile -q
 
 lint: setup ## style, types and import rules of Python, types of the dashboard
