@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ratchet_pipelines.archives import digest_of
 from ratchet_pipelines.errors import EngineError
 
 FILE = "state.pt"
@@ -47,21 +47,21 @@ def save(state: State, folder: Path) -> None:
     # not `asdict`: it would copy every tensor
     content = vars(state) | {"best": vars(state.best)}
     torch.save(content, folder / FILE)
-    (folder / DIGEST).write_text(_digest(folder / FILE))
+    (folder / DIGEST).write_text(digest_of(folder / FILE))
 
 
-def load(folder: Path) -> State:
-    """The state in `folder`, on the CPU; raises `EngineError` when it is not what was saved there."""
+def check(folder: Path) -> None:
+    """Raises `EngineError` when what is in `folder` is not what was saved there."""
     try:
-        expected, found = (folder / DIGEST).read_text(), _digest(folder / FILE)
+        expected, found = (folder / DIGEST).read_text(), digest_of(folder / FILE)
     except OSError as error:
         raise EngineError(f"The checkpoint is not whole: {error.strerror}: {error.filename}.") from error
     if found != expected:
-        raise EngineError(f"The checkpoint is not what was saved: {FILE} has the SHA-256 {found}, not {expected}.")
+        raise EngineError(f"The checkpoint is not what was saved: the digest of {FILE} is {found}, not {expected}.")
+
+
+def load(folder: Path) -> State:
+    """The state in `folder`, on the CPU; `EngineError` as `check` raises it."""
+    check(folder)
     content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
     return State(**content | {"best": Best(**content["best"])})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

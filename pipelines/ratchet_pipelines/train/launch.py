@@ -152,7 +152,7 @@ def last_checkpoint(folders: Iterable[str]) -> ray.train.Checkpoint | None:
         for checkpoint in _saved(folder):
             try:
                 with checkpoint.as_directory() as local:
-                    checkpoints.load(Path(local))
+                    checkpoints.check(Path(local))
             except (EngineError, OSError) as error:
                 print(f"Passed over {checkpoint.path}: {error}", flush=True)  # noqa: T201
             else:
