@@ -238,6 +238,8 @@ class RayReporter:
         if state is None or ray.train.get_context().get_world_rank() != 0:
             ray.train.report(told)
             return
+        if self._log is not None:
+            self._log.keep()
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.save(state, Path(folder))
             ray.train.report(told, checkpoint=ray.train.Checkpoint.from_directory(folder))

@@ -40,7 +40,7 @@ class Spool:
         try:
             files, folder = self._open()
             names = sorted(files.ls(folder, detail=False)) if files.exists(folder) else []
-            self._left = [name for name in names if name.endswith(".json")]
+            self._left = [name for name in names if name.endswith(".json") and name != self._name(folder)]
             found = [entry for name in self._left for entry in _read(files, name)]
             return [(str(run), str(key), float(value), int(at), int(step)) for run, key, value, at, step in found]
         except Exception as error:  # whatever the storage raises, the training goes on
@@ -48,11 +48,12 @@ class Spool:
             return []
 
     def keep(self, waiting: list[Entry]) -> None:
-        """Write all that waits, over what was written before."""
+        """Write all that waits in place of what was written before: a crash leaves one of the two, whole."""
         try:
             files, folder = self._open()
             files.makedirs(folder, exist_ok=True)
-            files.pipe_file(f"{folder}/{self.attempt}.json", json.dumps(waiting).encode())
+            files.pipe_file(f"{self._name(folder)}.part", json.dumps(waiting).encode())
+            files.mv(f"{self._name(folder)}.part", self._name(folder))
             self._written = True
         except Exception as error:
             logger.warning("The metrics that wait could not be written down (%s); they are in memory.", error)
@@ -63,11 +64,14 @@ class Spool:
             return
         try:
             files, folder = self._open()
-            for name in [*self._left, *([f"{folder}/{self.attempt}.json"] if self._written else [])]:
+            for name in [*self._left, *([self._name(folder)] if self._written else [])]:
                 files.rm_file(name)
             self._written, self._left = False, []
         except Exception as error:
             logger.warning("Metrics that were sent could not be taken off the list (%s).", error)
+
+    def _name(self, folder: str) -> str:
+        return f"{folder}/{self.attempt}.json"
 
     def _open(self) -> tuple[Any, str]:
         files, folder = fsspec.core.url_to_fs(self.folder)
@@ -77,6 +81,6 @@ class Spool:
 def _read(files: Any, name: str) -> list[list[Any]]:
     try:
         found: list[list[Any]] = json.loads(files.cat_file(name))
-    except ValueError:  # it was being written when its attempt died: those points had been in memory alone
+    except ValueError:  # damaged from outside: the others are still worth having
         return []
     return found

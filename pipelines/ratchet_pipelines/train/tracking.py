@@ -30,7 +30,8 @@ class MetricLog:
 
     Whatever was logged in one `INTERVAL_S` travels in one request. When MLflow does not answer the metrics wait, with
     their times, and are sent when it does; with a `spool` they outlive this process, and the job's next attempt sends
-    what this one could not. Use it as a context manager: leaving it sends the rest.
+    what this one could not. Use it as a context manager: leaving it sends the rest. Who saves a checkpoint calls `keep`
+    before: what was measured up to a checkpoint is never measured again.
     """
 
     def __init__(self, send: Send, spool: Spool | None = None) -> None:
@@ -38,6 +39,7 @@ class MetricLog:
         self._spool = spool
         self._waiting: list[Entry] = []
         self._lock = threading.Lock()
+        self._spooling = threading.Lock()  # taken before `_lock`: what is written down and what waits agree
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
@@ -47,6 +49,16 @@ class MetricLog:
         now = int(time.time() * 1000)
         with self._lock:
             self._waiting += [(run_id, name, value, now, step) for name, value in metrics.items()]
+
+    def keep(self) -> None:
+        """Writes down what MLflow has not taken yet, for when this process dies; without a spool, nothing."""
+        if self._spool is None:
+            return
+        with self._spooling:
+            with self._lock:
+                waiting = list(self._waiting)
+            if waiting:
+                self._spool.keep(waiting)
 
     def close(self) -> None:
         """Sends what is left; logs an error when MLflow can't be reached for `CLOSE_TIMEOUT_S`."""
@@ -64,9 +76,7 @@ class MetricLog:
 
     def _run(self) -> None:
         pause = INTERVAL_S
-        if self._spool is not None and (left := self._spool.left()):
-            with self._lock:
-                self._waiting = left + self._waiting
+        self._take_left()
         while True:
             closing = self._closing.is_set()  # looked at first: what was logged before is then among the waiting
             try:
@@ -74,7 +84,7 @@ class MetricLog:
             except Exception as error:  # whatever the client raises, the metrics must not be lost
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 logger.warning("MLflow did not take the metrics (%s); they are kept and sent again.", error)
-                self._keep()
+                self.keep()
             else:
                 pause = INTERVAL_S
                 if closing:
@@ -84,11 +94,13 @@ class MetricLog:
             else:
                 self._closing.wait(pause)
 
-    def _keep(self) -> None:
-        if self._spool is not None:
+    def _take_left(self) -> None:
+        if self._spool is None:
+            return
+        with self._spooling:
+            left = self._spool.left()
             with self._lock:
-                waiting = list(self._waiting)
-            self._spool.keep(waiting)
+                self._waiting = left + self._waiting
 
     def _send_waiting(self) -> None:
         while True:
@@ -107,7 +119,9 @@ class MetricLog:
             with self._lock:
                 self._waiting = [entry for entry in self._waiting if id(entry) not in sent]
         if self._spool is not None:
-            self._spool.clear()
+            with self._spooling:
+                if not self._waiting:  # what was logged meanwhile may be written down already
+                    self._spool.clear()
 
 
 def patiently(call: Callable[[], Returned], seconds: float = PATIENCE_S) -> Returned:

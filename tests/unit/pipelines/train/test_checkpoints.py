@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import ray.train
 import torch
 
 from ratchet_pipelines.errors import EngineError
-from ratchet_pipelines.train import checkpoints, launch
+from ratchet_pipelines.spec import Resources
+from ratchet_pipelines.train import checkpoints, launch, loop
 from ratchet_pipelines.train.checkpoints import DIGEST, FILE, Best, State
+from ratchet_pipelines.train.spool import Spool
+from ratchet_pipelines.train.tracking import MetricLog
 
 
 def save(folder: Path, epoch: int) -> Path:
@@ -106,3 +112,28 @@ def test_of_old_checkpoints_the_last_two_are_kept(attempts: Path) -> None:
     launch.remove_old_checkpoints(attempts.as_uri())
     assert sorted(path.name for path in attempts.glob("*/checkpoint_*")) == ["checkpoint_3", "checkpoint_4"]
     launch.remove_old_checkpoints((attempts / "missing").as_uri())
+
+
+def test_no_checkpoint_is_ahead_of_the_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was measured up to it is not measured again, so that it must not be in memory alone by then."""
+    spool, saved = Spool(tmp_path.as_uri(), 1), []
+
+    def report(metrics: dict[str, float], checkpoint: ray.train.Checkpoint | None = None) -> None:
+        if checkpoint is not None:
+            saved.append([entry[4] for entry in Spool(spool.folder, 2).left()])
+
+    def away(run: str, metrics: object) -> None:
+        assert ended.wait(10)
+
+    monkeypatch.setattr(ray.train, "report", report)
+    monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_world_rank=lambda: 0))
+    settings = loop.Settings(3, 1, 0.1, 0.0, 0.0, 3, 0)
+    training = launch.Training("attempt-1", "", "", {}, settings, Resources(), run_id="a", spool=spool)
+    ended = threading.Event()
+    with MetricLog(away, spool) as log:
+        reporter = launch.RayReporter(training, log, lambda: False)
+        for epoch in (1, 2, 3):
+            state = State(epoch, {}, {}, {}, Best()) if epoch > 1 else None
+            reporter.report(epoch, {"val/loss": 1 / epoch}, Best(), state)
+        ended.set()
+    assert saved == [[1, 2], [1, 2, 3]]

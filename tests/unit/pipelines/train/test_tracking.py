@@ -137,6 +137,60 @@ def test_what_an_attempt_could_not_send_is_sent_by_the_next_once(tmp_path: Path)
     assert mlflow.sent == 7
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_is_kept_outlives_its_process_though_mlflow_was_never_tried(tmp_path: Path) -> None:
+    """As before a checkpoint: an attempt that dies after it does not measure its epochs again."""
+    busy, dies = threading.Event(), threading.Event()
+
+    def send(run: str, metrics: Sent) -> None:
+        busy.set()
+        assert dies.wait(10)
+        raise SystemExit
+
+    dying = MetricLog(send, Spool(tmp_path.as_uri(), 1))
+    dying.log("a", {"loss": 1.0}, 1)
+    assert busy.wait(10)
+    dying.log("a", {"loss": 0.5}, 2)
+    dying.keep()
+    dies.set()
+    dying._thread.join(10)
+
+    mlflow = Mlflow()
+    with MetricLog(mlflow.send, Spool(tmp_path.as_uri(), 2)):
+        pass
+    assert steps(mlflow) == [1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_while_the_log_is_cleared_stays(tmp_path: Path) -> None:
+    spool, sent, answers = Spool(tmp_path.as_uri(), 1), Sent(), threading.Event()
+    clear, cleared = spool.clear, threading.Event()
+    beside = threading.Thread(target=lambda: (log.log("a", {"loss": 0.5}, 2), log.keep()))
+
+    def send(run: str, metrics: Sent) -> None:
+        assert not cleared.is_set() or answers.wait(10)
+        sent.extend(metrics)
+
+    def clear_beside_keep() -> None:
+        if beside.ident is None:
+            beside.start()
+            beside.join(0.2)
+        clear()
+        cleared.set()
+
+    spool.clear = clear_beside_keep  # type: ignore[method-assign]
+    log = MetricLog(send, spool)
+    log.log("a", {"loss": 1.0}, 1)
+    log.keep()
+    assert cleared.wait(10)
+    beside.join(10)
+    assert [entry[4] for entry in Spool(tmp_path.as_uri(), 2).left()] == [2]
+    answers.set()
+    log.close()
+    assert [step for *_, step in sent] == [1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_written_while_mlflow_answers(tmp_path: Path) -> None:
     mlflow = Mlflow()
     with MetricLog(mlflow.send, Spool((tmp_path / "spool").as_uri(), 1)) as log:
