@@ -157,6 +157,8 @@ def open_access(server: Server, page: Page, token: str, complaints: list[str]) -
     page.get_by_role("heading", name="Overview").wait_for()
     page.goto(f"{server.url}/access")
     expect(page.get_by_role("heading", name="Your own tokens")).to_be_visible()
+    page.wait_for_load_state("networkidle")  # what comes late moves what is clicked
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
     assert complaints == []
 
 
