@@ -102,7 +102,7 @@ def test_a_retry_goes_on_from_the_last_checkpoint_that_is_whole(platform: Platfo
 def test_what_is_cancelled_is_gone_with_all_its_children(platform: Platform, tmp_path: Path) -> None:
     code = bundle(platform, tmp_path, stubborn=STUBBORN)
     took = []
-    for round in range(5):
+    for round in range(3):
         folder = tmp_path / str(round)
         folder.mkdir()
         job_id = submit(platform, kind="custom", code=code, entrypoint=["python", "stubborn.py", str(folder)])
@@ -119,7 +119,7 @@ def test_what_is_cancelled_is_gone_with_all_its_children(platform: Platform, tmp
 
 def test_a_training_is_cancelled(platform: Platform) -> None:
     took = []
-    for _ in range(3):
+    for _ in range(2):
         job_id = platform.submit(params=LONG, resources={"workers": 2}, model=None)
         trains(platform, job_id)
         started = time.monotonic()
