@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ratchet_pipelines.errors import EngineError
 FILE = "state.pt"
 DIGEST = "state.pt.sha256"
 """Written last: without it the file is not whole."""
+NAME = re.compile(r"epoch-(\d{1,9})")
 Weights = dict[str, Tensor]
 
 
@@ -41,6 +43,17 @@ class Best:
 
     def improves(self, value: float, mode: str) -> bool:
         return self.value is None or (value < self.value if mode == "min" else value > self.value)
+
+
+def name_of(epoch: int) -> str:
+    """Of a checkpoint's folder."""
+    return f"epoch-{epoch}"
+
+
+def epoch_of(name: str) -> int | None:
+    """The epoch after which the folder of this name was saved; None when it is no checkpoint's."""
+    found = NAME.fullmatch(name)
+    return int(found.group(1)) if found else None
 
 
 def save(state: State, folder: Path) -> None:

@@ -167,12 +167,12 @@ def remove_old_checkpoints(folder: str) -> None:
 
 
 def _saved(folder: str) -> list[ray.train.Checkpoint]:
-    """Newest first: their names are when they were saved."""
+    """The last first, by their epochs: the clocks of two nodes may differ, and one may be set back."""
     filesystem, path = FileSystem.from_uri(folder)
     files = filesystem.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    paths = {PurePosixPath(file.path).parent for file in files if file.base_name == checkpoints.FILE}
-    newest_first = sorted(paths, key=lambda each: each.name, reverse=True)
-    return [ray.train.Checkpoint(str(each), filesystem) for each in newest_first]
+    folders = {PurePosixPath(file.path).parent for file in files if file.base_name == checkpoints.FILE}
+    found = [(epoch, str(each)) for each in folders if (epoch := checkpoints.epoch_of(each.name)) is not None]
+    return [ray.train.Checkpoint(each, filesystem) for _, each in sorted(found, reverse=True)]
 
 
 def _best(checkpoint: ray.train.Checkpoint | None) -> Best:
@@ -242,7 +242,8 @@ class RayReporter:
             self._log.keep()
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.save(state, Path(folder))
-            ray.train.report(told, checkpoint=ray.train.Checkpoint.from_directory(folder))
+            saved = ray.train.Checkpoint.from_directory(folder)
+            ray.train.report(told, checkpoint=saved, checkpoint_dir_name=checkpoints.name_of(epoch))
         self._saved_at = time.monotonic()
 
     def _say(self, epoch: int, metrics: dict[str, float]) -> None:

@@ -68,11 +68,10 @@ def test_what_is_not_whole_is_not_loaded(tmp_path: Path, broken: Callable[[Path]
 
 @pytest.fixture
 def attempts(tmp_path: Path) -> Path:
-    """Two attempts of a job with two checkpoints each."""
-    for epoch, name in enumerate(["attempt-1/checkpoint_1", "attempt-1/checkpoint_2"], start=1):
-        save(tmp_path / name, epoch)
-    for epoch, name in enumerate(["attempt-2/checkpoint_3", "attempt-2/checkpoint_4"], start=3):
-        save(tmp_path / name, epoch)
+    """Two attempts of a job with two checkpoints each, of which the clock says nothing."""
+    for attempt, epoch in ((2, 100), (2, 20), (1, 3), (1, 1)):
+        save(tmp_path / f"attempt-{attempt}" / checkpoints.name_of(epoch), epoch)
+    save(tmp_path / "attempt-2" / "something-else", 200)
     return tmp_path
 
 
@@ -82,35 +81,35 @@ def epoch_of(*folders: Path) -> int | None:
 
 
 def test_the_last_is_found_over_all_attempts(attempts: Path) -> None:
-    assert epoch_of(attempts) == 4
+    assert epoch_of(attempts) == 100
 
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_one_that_is_broken_is_passed_over_and_named(
     attempts: Path, broken: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken(attempts / "attempt-2" / "checkpoint_4")
-    broken(attempts / "attempt-2" / "checkpoint_3")
-    assert epoch_of(attempts) == 2
+    broken(attempts / "attempt-2" / "epoch-100")
+    broken(attempts / "attempt-2" / "epoch-20")
+    assert epoch_of(attempts) == 3
     told = capsys.readouterr().out
     if broken is not empty:  # then there is no checkpoint to tell of
-        assert f"Passed over {attempts / 'attempt-2' / 'checkpoint_4'}: The checkpoint is not" in told
-        assert "checkpoint_3" in told
+        assert f"Passed over {attempts / 'attempt-2' / 'epoch-100'}: The checkpoint is not" in told
+        assert "epoch-20" in told
 
 
 def test_the_next_folder_is_looked_at_where_one_has_none(attempts: Path, tmp_path: Path) -> None:
     other = tmp_path.with_name("other")
-    save(other / "attempt-1" / "checkpoint_0", 9)
-    assert epoch_of(tmp_path / "missing", attempts, other) == 4
+    save(other / "attempt-1" / "epoch-9", 9)
+    assert epoch_of(tmp_path / "missing", attempts, other) == 100
     assert epoch_of(other, attempts) == 9
-    cut(other / "attempt-1" / "checkpoint_0")
-    assert epoch_of(other, attempts) == 4
+    cut(other / "attempt-1" / "epoch-9")
+    assert epoch_of(other, attempts) == 100
     assert epoch_of(tmp_path / "missing") is None
 
 
 def test_of_old_checkpoints_the_last_two_are_kept(attempts: Path) -> None:
     launch.remove_old_checkpoints(attempts.as_uri())
-    assert sorted(path.name for path in attempts.glob("*/checkpoint_*")) == ["checkpoint_3", "checkpoint_4"]
+    assert sorted(path.name for path in attempts.glob("*/epoch-*")) == ["epoch-100", "epoch-20"]
     launch.remove_old_checkpoints((attempts / "missing").as_uri())
 
 
@@ -118,8 +117,9 @@ def test_no_checkpoint_is_ahead_of_the_metrics(monkeypatch: pytest.MonkeyPatch, 
     """What was measured up to it is not measured again, so that it must not be in memory alone by then."""
     spool, saved = Spool(tmp_path.as_uri(), 1), []
 
-    def report(metrics: dict[str, float], checkpoint: ray.train.Checkpoint | None = None) -> None:
+    def report(metrics: dict[str, float], checkpoint: object = None, checkpoint_dir_name: str = "") -> None:
         if checkpoint is not None:
+            assert checkpoints.epoch_of(checkpoint_dir_name) == metrics["epoch"]
             saved.append([entry[4] for entry in Spool(spool.folder, 2).left()])
 
     def away(run: str, metrics: object) -> None:
