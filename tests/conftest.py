@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +128,20 @@ class Api:
 
 @pytest.fixture
 def api(sqlite_database: str, tmp_path: Path) -> Iterator[Api]:
-    settings = Settings(database_url=sqlite_database, storage_uri=(tmp_path / "storage").as_uri(), log_format="text")
+    with _running_api(sqlite_database, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def api_on_each(database: str, tmp_path: Path) -> Iterator[Api]:
+    """On each kind of database."""
+    with _running_api(database, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def _running_api(database: str, tmp_path: Path) -> Iterator[Api]:
+    settings = Settings(database_url=database, storage_uri=(tmp_path / "storage").as_uri(), log_format="text")
     clients = fake_clients()
     app = create_app(settings, clients)
     with TestClient(app, base_url="http://ratchet.test") as http:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,7 @@ class Params(BaseModel):
 class TabularParams(Params):
     """A multi-layer perceptron on a table: classification when the target is a category, regression when a number."""
 
-    hidden: list[int] = Field(default=[64, 64], min_length=1, max_length=16)
+    hidden: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[64, 64], min_length=1, max_length=16)
     """Width of each hidden layer."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     epochs: int = Field(default=30, ge=1, le=10_000)
@@ -33,7 +33,7 @@ class TabularParams(Params):
     """Decoupled weight decay (AdamW, Loshchilov & Hutter 2019)."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps in which the learning rate rises linearly; then it falls along a cosine."""
-    patience: int = Field(default=10, ge=1)
+    patience: int = Field(default=10, ge=1, le=1_000_000)
     """Epochs without a better validation loss before training stops."""
     task: Literal["auto", "classification", "regression"] = "auto"
 

@@ -36,7 +36,7 @@ Alias = Annotated[str, Field(min_length=1, max_length=63, pattern=ALIAS_PATTERN)
 class Spec(BaseModel):
     """The base of all specs: an unknown field is an error, never ignored; what stands under a field describes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Data(Spec):
@@ -178,9 +178,9 @@ class Sweep(Job):
     max_concurrent: int = Field(default=2, ge=1, le=1_000)
     metric: Metric = "val/loss"
     mode: Literal["min", "max"] = "min"
-    grace_period: int = Field(default=3, ge=1)
+    grace_period: int = Field(default=3, ge=1, le=1_000_000)
     """Epochs that every trial may run before ASHA may stop it."""
-    reduction_factor: float = Field(default=3, gt=1)
+    reduction_factor: float = Field(default=3, gt=1, le=1_000)
     model: Name | None = None
 
     @property
@@ -192,7 +192,7 @@ class ModelVersion(Spec):
     """One version of a registered model, by its name in MLflow."""
 
     name: str = Field(min_length=1, max_length=255)
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
 
     @property
     def uri(self) -> str:
@@ -228,7 +228,7 @@ class DriftCheck(Job):
     """End of the window (RFC 3339, UTC), excluded."""
     max_rows: int = Field(default=5_000, ge=10, le=1_000_000)
     """The newest rows of the window are taken, at most this many."""
-    min_rows: int = Field(default=100, ge=10)
+    min_rows: int = Field(default=100, ge=10, le=1_000_000)
     """Below this the check says `insufficient_data`, and nothing about drift."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)
     report: Uri
@@ -239,7 +239,7 @@ class ModelChoice(Spec):
     """A version of a model of the job's own project: by its number, or by an alias."""
 
     name: Name
-    version: int | None = Field(default=None, ge=1)
+    version: int | None = Field(default=None, ge=1, lt=2**31)
     alias: Alias | None = None
     """Looked up when the job starts: all of it is predicted with the version that the alias points to then."""
 

@@ -188,7 +188,9 @@ async def _answer_validation(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0] if error.errors() else {}
     if first.get("type") == "json_invalid":
-        return problem(request, Invalid("The body is not JSON.", code="not_json", hint="Check the quotes and commas."))
+        why = first["ctx"]["error"]
+        hint = "Check the quotes and commas; text is UTF-8, and numbers are finite."
+        return problem(request, Invalid(f"The body is not JSON: {why}.", code="not_json", hint=hint))
     fields = field_errors(error)
     where = ", ".join(field.pointer or "the body" for field in fields[:3])
     return problem(request, Invalid(f"{len(fields)} field(s) are not valid: {where}.", errors=fields))

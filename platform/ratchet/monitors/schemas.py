@@ -24,7 +24,7 @@ class MonitorSettings(BaseModel):
     """Seconds before each check whose requests it looks at."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)
     """The chance that a check without drift raises an alert: of the whole check, over all columns."""
-    min_rows: int = Field(default=100, ge=10)
+    min_rows: int = Field(default=100, ge=10, le=1_000_000)
     max_rows: int = Field(default=5_000, ge=10, le=1_000_000)
     pipeline: Name | None = None
     """The pipeline that an alert starts."""

@@ -61,6 +61,48 @@ def test_json_that_is_deep_is_refused(api: Any) -> None:
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+UNSTORABLE = {
+    "half a surrogate pair": rb'"\ud800"',
+    "half a surrogate pair, raw": b'"\xed\xa0\x80"',
+    "not UTF-8": b'"\xff"',
+    "NUL": rb'"a\u0000b"',
+    "not a number": b"NaN",
+    "infinite": b"Infinity",
+    "more than a double": b"1e999",
+    "more than 64 bits": b"1" + b"0" * 400,
+    "more than Python reads": b"1" + b"0" * 5_000,
+}
+TRAIN = {"kind": "train", "data": {"uri": "sklearn://wine"}}
+SWEEP = {"kind": "sweep", "data": {"uri": "sklearn://wine"}}
+RATE = {"kind": "uniform", "low": 1e-5, "high": 1e-2}
+PROJECT = "/api/v1/projects/default"
+PLACES = [
+    (JOBS, {**TRAIN, "params": {"hidden": ["@"]}}),
+    (JOBS, {**TRAIN, "params": {"learning_rate": "@"}}),
+    (JOBS, {**TRAIN, "params": {"@": 1}}),
+    (JOBS, {**TRAIN, "recipe": "@"}),
+    (JOBS, {**SWEEP, "search": {"learning_rate": {**RATE, "high": "@"}}}),
+    (JOBS, {**SWEEP, "search": {"hidden": {"kind": "choice", "values": ["@"]}}}),
+    (JOBS, {**SWEEP, "search": {"learning_rate": RATE}, "reduction_factor": "@"}),
+    (JOBS, {**SWEEP, "search": {"learning_rate": RATE}, "grace_period": "@"}),
+    (JOBS, {"kind": "batch_prediction", "input": "sklearn://wine", "model": {"name": "wine", "version": "@"}}),
+    (f"{PROJECT}/monitors", {"name": "m", "endpoint": "cancer", "min_rows": "@"}),
+    (f"{PROJECT}/endpoints/cancer/outcomes", {"outcomes": [{"request_id": "a", "value": "@"}]}),
+    (f"{PROJECT}/models/wine/promotions", {"version": 1, "gate": {"metric": "accuracy", "minimum": "@"}}),
+]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE.values(), ids=UNSTORABLE)
+def test_what_no_database_stores_is_refused(api_on_each: Any, text: bytes) -> None:
+    headers = {**api_on_each.headers(), "Content-Type": "application/json"}
+    for path, body in PLACES:
+        place = b'"@": 1' if b'"@": 1' in json.dumps(body).encode() else b'"@"'
+        content = json.dumps(body).encode().replace(place, text + place[3:])
+        answer = api_on_each.http.post(path, content=content, headers=headers)
+        assert answer.status_code in (400, 404, 422), f"{path} {body}: {answer.status_code}"
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of a real server with our protocol and middleware, which waits for a fifth of a second."""

@@ -49,6 +49,20 @@ def test_every_operation_says_what_its_errors_are(schema: dict[str, Any]) -> Non
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
+def test_every_whole_number_that_is_sent_has_bounds(schema: dict[str, Any]) -> None:
+    """What a database has no room for is refused before it is asked."""
+    sent, wanted = set[str](), [operation.get("requestBody", {}) for _, operation in operations(schema)]
+    while wanted:
+        for path, part in parts(wanted.pop()):
+            if part.get("type") == "integer":
+                assert {"maximum", "exclusiveMaximum"} & part.keys(), "/".join(path)
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name and name not in sent:
+                sent.add(name)
+                wanted.append(schema["components"]["schemas"][name])
+    assert len(sent) > 30
+
+
 def test_every_get_may_be_answered_that_nothing_changed(schema: dict[str, Any]) -> None:
     for name, operation in operations(schema):
         json = "application/json" in operation["responses"].get("200", {}).get("content", {})

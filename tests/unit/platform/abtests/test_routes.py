@@ -71,7 +71,7 @@ def test_a_bad_request_says_what_is_wrong(
     assert api.http.get(f"{ENDPOINTS}/cancer", headers=api.headers()).json()["generation"] == before
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+@pytest.mark.parametrize("value", ["1e999", "-1e999"])
 def test_an_effect_is_a_number(api_with_endpoint: Any, value: str) -> None:
     api = api_with_endpoint
     body = json.dumps({**NEW, "min_effect": 1}).replace("1}", value + "}")
