@@ -156,11 +156,11 @@ def saved(platform: Platform, job_id: str, number: int = 1) -> list[Path]:
     """Its checkpoints' folders, oldest first, once there are as many that a later attempt can begin with."""
     folder = Path(urlsplit(platform.clients.storage.uri(f"jobs/{job_id}/ray")).path)
 
-    def epoch(each: Path) -> int:
-        return checkpoints.epoch_of(each.name) or 0
+    def place(each: Path) -> tuple[int, int]:
+        return checkpoints.place_of(str(each)) or (0, 0)
 
     def found() -> list[Path] | None:
-        whole = sorted((path.parent for path in folder.glob(f"**/{DIGEST}")), key=epoch)
+        whole = sorted((path.parent for path in folder.glob(f"**/{DIGEST}")), key=place)
         return whole if len(whole) >= number else None
 
     return await_value(found, 120)

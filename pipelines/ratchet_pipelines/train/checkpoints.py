@@ -16,7 +16,7 @@ from ratchet_pipelines.errors import EngineError
 FILE = "state.pt"
 DIGEST = "state.pt.sha256"
 """Written last: without it the file is not whole."""
-NAME = re.compile(r"epoch-(\d{1,9})")
+PLACE = re.compile(r"/attempt-(\d{1,9})/epoch-(\d{1,9})$")
 Weights = dict[str, Tensor]
 
 
@@ -50,10 +50,10 @@ def name_of(epoch: int) -> str:
     return f"epoch-{epoch}"
 
 
-def epoch_of(name: str) -> int | None:
-    """The epoch after which the folder of this name was saved; None when it is no checkpoint's."""
-    found = NAME.fullmatch(name)
-    return int(found.group(1)) if found else None
+def place_of(path: str) -> tuple[int, int] | None:
+    """The attempt and the epoch of the checkpoint in this folder; None when it holds none of a job."""
+    found = PLACE.search(path)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def save(state: State, folder: Path) -> None:

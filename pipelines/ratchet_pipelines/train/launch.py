@@ -167,11 +167,11 @@ def remove_old_checkpoints(folder: str) -> None:
 
 
 def _saved(folder: str) -> list[ray.train.Checkpoint]:
-    """The last first, by their epochs: the clocks of two nodes may differ, and one may be set back."""
+    """The last first, by attempt and epoch: the clocks of two nodes may differ, and one may be set back."""
     filesystem, path = FileSystem.from_uri(folder)
     files = filesystem.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
-    folders = {PurePosixPath(file.path).parent for file in files if file.base_name == checkpoints.FILE}
-    found = [(epoch, str(each)) for each in folders if (epoch := checkpoints.epoch_of(each.name)) is not None]
+    folders = {str(PurePosixPath(file.path).parent) for file in files if file.base_name == checkpoints.FILE}
+    found = [(place, each) for each in folders if (place := checkpoints.place_of(each)) is not None]
     return [ray.train.Checkpoint(each, filesystem) for _, each in sorted(found, reverse=True)]
 
 

@@ -68,8 +68,8 @@ def test_what_is_not_whole_is_not_loaded(tmp_path: Path, broken: Callable[[Path]
 
 @pytest.fixture
 def attempts(tmp_path: Path) -> Path:
-    """Two attempts of a job with two checkpoints each, of which the clock says nothing."""
-    for attempt, epoch in ((2, 100), (2, 20), (1, 3), (1, 1)):
+    """Of two attempts, of which the clock says nothing: the second went on from 3, since 101 could not be read then."""
+    for attempt, epoch in ((2, 100), (2, 20), (1, 101), (1, 3)):
         save(tmp_path / f"attempt-{attempt}" / checkpoints.name_of(epoch), epoch)
     save(tmp_path / "attempt-2" / "something-else", 200)
     return tmp_path
@@ -90,6 +90,7 @@ def test_one_that_is_broken_is_passed_over_and_named(
 ) -> None:
     broken(attempts / "attempt-2" / "epoch-100")
     broken(attempts / "attempt-2" / "epoch-20")
+    broken(attempts / "attempt-1" / "epoch-101")
     assert epoch_of(attempts) == 3
     told = capsys.readouterr().out
     if broken is not empty:  # then there is no checkpoint to tell of
@@ -119,7 +120,7 @@ def test_no_checkpoint_is_ahead_of_the_metrics(monkeypatch: pytest.MonkeyPatch, 
 
     def report(metrics: dict[str, float], checkpoint: object = None, checkpoint_dir_name: str = "") -> None:
         if checkpoint is not None:
-            assert checkpoints.epoch_of(checkpoint_dir_name) == metrics["epoch"]
+            assert checkpoint_dir_name == checkpoints.name_of(int(metrics["epoch"]))
             saved.append([entry[4] for entry in Spool(spool.folder, 2).left()])
 
     def away(run: str, metrics: object) -> None:
