@@ -184,17 +184,17 @@ def test_versions_are_measured_on_the_same_rows(cluster: Cluster, trained: mlflo
     assert "another split" in refused.run().data.tags["ratchet.message"]
 
 
+SWEEP = {
+    "kind": "sweep",
+    "data": {"uri": "sklearn://wine"},
+    "search": {"learning_rate": {"kind": "uniform", "low": 1e-5, "high": 3e-2, "log": True}},
+    "grace_period": 2,
+}
+
+
 def test_a_trial_of_a_sweep_may_have_workers(cluster: Cluster) -> None:
-    spec = {
-        "kind": "sweep",
-        "data": {"uri": "sklearn://wine"},
-        "params": {"epochs": 4},
-        "search": {"learning_rate": {"kind": "uniform", "low": 1e-5, "high": 3e-2, "log": True}},
-        "trials": 2,
-        "grace_period": 2,
-        "resources": {"workers": 2, "cpus_per_worker": 0.5},
-    }
-    run = cluster.submit(spec).succeeded()
+    half = {"workers": 2, "cpus_per_worker": 0.5}
+    run = cluster.submit({**SWEEP, "params": {"epochs": 4}, "trials": 2, "resources": half}).succeeded()
     children = cluster.mlflow.search_runs([cluster.experiment], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     best = {child.info.run_id: child.data.metrics["best/val/loss"] for child in children}
     assert run.data.tags["ratchet.best_trial"] == min(best, key=lambda run_id: best[run_id])
@@ -202,15 +202,7 @@ def test_a_trial_of_a_sweep_may_have_workers(cluster: Cluster) -> None:
 
 
 def test_a_sweep_keeps_its_trials_as_children_and_the_model_of_the_best(cluster: Cluster) -> None:
-    spec = {
-        "kind": "sweep",
-        "data": {"uri": "sklearn://wine"},
-        "params": {"epochs": 12},
-        "search": {"learning_rate": {"kind": "uniform", "low": 1e-5, "high": 3e-2, "log": True}},
-        "trials": 4,
-        "grace_period": 2,
-    }
-    run = cluster.submit(spec).succeeded()
+    run = cluster.submit({**SWEEP, "params": {"epochs": 12}, "trials": 4}).succeeded()
     children = cluster.mlflow.search_runs([cluster.experiment], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     assert len(children) == 4
     assert {child.info.status for child in children} == {"FINISHED"}
